@@ -1,0 +1,64 @@
+"""What the keeper decides: values that the service carries out.
+
+`Publish` the book as it stands; `RequestSnapshot` or `Resubscribe` to mend it; `Note` a fact to count and announce.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class FactKind(IntEnum):
+    """The numbers are those of `orderbook.v1.BookEvent.Kind`."""
+
+    GAP = 1
+    REVERSAL = 2
+    CROSSED = 3
+    CHECKSUM_MISMATCH = 4
+    STALE = 5
+    RESYNC_STARTED = 6
+    RESYNC_FINISHED = 7
+    REJECTED = 8
+    TIME_REVERSAL = 9
+    TIME_FUTURE = 10
+    TIME_LATE = 11
+    BUS_LOSS = 12
+    REPAIRED = 13
+    HALTED = 14
+    RECENTRE = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The book or its state changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSnapshot:
+    """A REST snapshot is wanted; smaller priorities go first."""
+
+    priority: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resubscribe:
+    """A fresh in-band snapshot is wanted."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A fact about the book. Ids are exchange ids; `count` is ids, levels or nanoseconds, by kind."""
+
+    kind: FactKind
+    detail: str = ""
+    expected: int = 0
+    found: int = 0
+    count: int = 0
+
+
+Action = Publish | RequestSnapshot | Resubscribe | Note
+PUBLISH = Publish()

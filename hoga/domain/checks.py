@@ -1,0 +1,55 @@
+"""Checks of event time: backwards, in the future, late. Counted always, announced when they begin.
+
+Exchange and local clocks are never merged: an offset between them is a fact to show, not to correct.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hoga.domain.actions import FactKind, Note
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBudget:
+    late_after_ns: int = 10_000_000_000
+    future_after_ns: int = 5_000_000_000
+
+
+class TimeWatch:
+    """Follows the event times of one symbol."""
+
+    __slots__ = ("_budget", "_troubles", "backwards", "future", "last_ns", "late")
+
+    def __init__(self, budget: TimeBudget) -> None:
+        self._budget = budget
+        self.last_ns = 0
+        self.backwards = 0
+        self.future = 0
+        self.late = 0
+        self._troubles: set[FactKind] = set()
+
+    def check(self, exchange_time_ns: int, wall_ns: int) -> Note | None:
+        """The fact that begins with this event, None where nothing new is wrong. Times in epoch nanoseconds."""
+        if exchange_time_ns == 0:
+            return None
+        age_ns = wall_ns - exchange_time_ns
+        if exchange_time_ns < self.last_ns:
+            self.backwards += 1
+            return self._begin(FactKind.TIME_REVERSAL, self.last_ns - exchange_time_ns)
+        self.last_ns = exchange_time_ns
+        if age_ns > self._budget.late_after_ns:
+            self.late += 1
+            return self._begin(FactKind.TIME_LATE, age_ns)
+        if -age_ns > self._budget.future_after_ns:
+            self.future += 1
+            return self._begin(FactKind.TIME_FUTURE, -age_ns)
+        if self._troubles:
+            self._troubles.clear()
+        return None
+
+    def _begin(self, kind: FactKind, count_ns: int) -> Note | None:
+        if kind in self._troubles:
+            return None
+        self._troubles.add(kind)
+        return Note(kind, f"event time is off by {count_ns / 1e6:.0f} ms", count=count_ns)

@@ -1,0 +1,176 @@
+"""What every keeper of a book has in common: its state, its counters and what may be said about it.
+
+A keeper is pure: events in (`receive`, `snapshot`, `reject`, `link_down`, `tick`), decisions out. Time comes in as
+a `Stamp`. The state that is published has three layers, the strongest first:
+
+    HALTED     nobody trades or collects the symbol
+    STALE      nothing proves that the book is current: no live link, or its last frame could not be read
+    base       LIVE, SYNCING, GAPPED or CROSSED, by what was received
+
+Nothing is LIVE that was not checked.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+from hoga.domain.actions import PUBLISH, Action, FactKind, Note
+from hoga.domain.book import Book
+from hoga.domain.checks import TimeBudget, TimeWatch
+from hoga.domain.errors import FrameError
+from hoga.domain.types import GapPolicy, Stamp, State, Update
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperRules:
+    """How a keeper behaves; the same for every book of an exchange."""
+
+    depth: int = 20
+    """Levels a side that are published, and so must stay proven."""
+    gap_policy: GapPolicy = GapPolicy.CONTINUE
+    buffer_updates: int = 4000
+    retry_ns: int = 5 * SECOND_NS
+    """An unanswered request for a snapshot is repeated after this, doubled up to `retry_limit_ns`."""
+    retry_limit_ns: int = 60 * SECOND_NS
+    confirm_ns: int = 10 * SECOND_NS
+    """A snapshot that no delta proves is confirmed by a second one after this."""
+    recentre_ns: int = 30 * SECOND_NS
+    """Least time between two requests to re-centre the proven range."""
+    time: TimeBudget = field(default_factory=TimeBudget)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Since the keeper began."""
+
+    frames: int = 0
+    updates: int = 0
+    applied: int = 0
+    snapshots: int = 0
+    stale: int = 0
+    repeated: int = 0
+    gaps: int = 0
+    reversals: int = 0
+    crossed: int = 0
+    repaired_levels: int = 0
+    rejected: int = 0
+    resyncs: int = 0
+    bus_lost: int = 0
+    checksum_ok: int = 0
+    checksum_bad: int = 0
+
+
+class Keeper(ABC):
+    """The book of one symbol and the truth about it."""
+
+    def __init__(self, rules: KeeperRules) -> None:
+        self.rules = rules
+        self.book = Book()
+        self.base = State.SYNCING
+        self.base_reason = "waiting for the first snapshot"
+        self.stale_reason = ""
+        self.halt_reason = ""
+        self.sequence = 0
+        """The exchange's last id that the book includes; 0 where it gives none."""
+        self.missing = 0
+        self.exchange_time_ns = 0
+        self.receive_wall_ns = 0
+        self.counters = Counters()
+        self._times = TimeWatch(rules.time)
+        self._announced: State | None = None
+
+    @property
+    def state(self) -> State:
+        if self.halt_reason:
+            return State.HALTED
+        if self.stale_reason and self.base is not State.SYNCING:
+            return State.STALE
+        return self.base
+
+    @property
+    def reason(self) -> str:
+        """Why the state is not LIVE, for people; empty where it is."""
+        state = self.state
+        if state is State.HALTED:
+            return self.halt_reason
+        if state is State.STALE:
+            return self.stale_reason
+        return "" if state is State.LIVE else self.base_reason
+
+    @property
+    def times(self) -> TimeWatch:
+        return self._times
+
+    @abstractmethod
+    def open(self, stamp: Stamp) -> list[Action]:
+        """The symbol is subscribed from now on."""
+
+    @abstractmethod
+    def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        """One update of the stream."""
+
+    @abstractmethod
+    def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        """A REST snapshot; `limit` is how many levels a side were asked for (0: all)."""
+
+    @abstractmethod
+    def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
+        """A frame of this symbol could not be read."""
+
+    def refuse_snapshot(self, error: FrameError) -> list[Action]:
+        """A REST snapshot could not be read: the book stays as it is and the request is repeated in time."""
+        return [self._rejected(error)]
+
+    @abstractmethod
+    def tick(self, stamp: Stamp) -> list[Action]:
+        """Time passes; call a few times a second."""
+
+    def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
+        """The last live link of this symbol is gone."""
+        if self.stale_reason:
+            return []
+        self.stale_reason = reason
+        return [Note(FactKind.STALE, reason), *self._changed()]
+
+    @abstractmethod
+    def link_up(self, stamp: Stamp) -> list[Action]:
+        """A live link carries this symbol again."""
+
+    def halt(self, reason: str) -> list[Action]:
+        """Trading or collecting ended; an empty reason resumes."""
+        if reason == self.halt_reason:
+            return []
+        self.halt_reason = reason
+        return [Note(FactKind.HALTED, reason or "resumed"), *self._changed()]
+
+    def bus_loss(self, count: int) -> list[Action]:
+        """`count` frames of this symbol never arrived over the bus."""
+        self.counters.bus_lost += count
+        return [Note(FactKind.BUS_LOSS, f"{count} frames lost between ingest and here", count=count)]
+
+    def _set_base(self, state: State, reason: str = "") -> None:
+        self.base = state
+        self.base_reason = reason
+
+    def _took(self, update: Update, stamp: Stamp) -> None:
+        """Remembers when the levels now in the book were sent and received."""
+        self.exchange_time_ns = update.exchange_time_ns or self.exchange_time_ns
+        self.receive_wall_ns = stamp.wall_ns
+
+    def _rejected(self, error: FrameError) -> Note:
+        self.counters.rejected += 1
+        return Note(FactKind.REJECTED, f"{error.reason}: {error}")
+
+    def _published(self) -> list[Action]:
+        """The book changed."""
+        self._announced = self.state
+        return [PUBLISH]
+
+    def _changed(self) -> list[Action]:
+        """Publishes where the state differs from the one published last."""
+        if self.state is self._announced:
+            return []
+        return self._published()

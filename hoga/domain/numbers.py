@@ -1,0 +1,109 @@
+"""Decimal text to exact integers and back.
+
+An exchange sends `"61800.20"`, `1.16539E8` or `0E-8`; a book keeps `mantissa * 10**exponent` with one
+exponent for all its prices and one for all its sizes. Binary floats appear nowhere.
+
+Rules for text from outside:
+1. plain or exponent notation of JSON, ASCII digits, an optional leading minus; nothing else;
+2. at most `MAX_CHARS` characters, at most `MAX_DIGITS` significant digits and decimals;
+3. what breaks a rule raises FrameError("number"), naming what was found.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hoga.domain.errors import FrameError, snippet
+
+MAX_CHARS = 48
+MAX_DIGITS = 18
+"""More significant digits, or more decimals, do not fit the wire's 64 bit integers."""
+POW10: tuple[int, ...] = tuple(10**n for n in range(2 * MAX_DIGITS + 2))
+
+_NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?\Z", re.ASCII)
+
+
+class FinerError(Exception):
+    """A value needs `decimals` decimals, more than the column holds: widen it and try again."""
+
+    def __init__(self, decimals: int) -> None:
+        super().__init__(decimals)
+        self.decimals = decimals
+
+
+def scale(text: str, decimals: int) -> int:
+    """The integer `text * 10**decimals`, exactly; not negative.
+
+    Raises FinerError where more decimals are needed, FrameError("number") where the text is no such number.
+    """
+    # The common case first: plain notation. int() itself would take '1_0', ' 1' and other scripts' digits.
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction
+    if digits.isascii() and digits.isdigit() and whole and len(digits) <= MAX_DIGITS and text[-1] != ".":
+        missing = decimals - len(fraction)
+        if missing >= 0:
+            return int(digits) * POW10[missing]
+    mantissa, needed = parse(text)
+    if needed > decimals:
+        raise FinerError(needed)
+    return mantissa * POW10[decimals - needed]
+
+
+def parse(text: str) -> tuple[int, int]:
+    """(mantissa, decimals) with the fewest decimals, at least 0: `text == mantissa / 10**decimals`.
+
+    Raises FrameError("number") where the text is not a number, is negative, or has too many digits.
+    """
+    match = _NUMBER.match(text) if len(text) <= MAX_CHARS else None
+    if match is None:
+        raise FrameError("number", f"not a decimal number: {snippet(text)!r}")
+    sign, whole, fraction, exponent = match.groups()
+    fraction = fraction or ""
+    mantissa = int(whole + fraction)
+    if sign and mantissa:
+        raise FrameError("number", f"negative number: {snippet(text)!r}")
+    if mantissa == 0:
+        return 0, 0
+    decimals = len(fraction) - int(exponent or 0)
+    if abs(decimals) > MAX_CHARS:
+        raise FrameError("number", f"number out of range: {snippet(text)!r}")
+    if decimals < 0:
+        mantissa *= 10**-decimals
+        decimals = 0
+    while decimals > 0 and mantissa % 10 == 0:
+        mantissa //= 10
+        decimals -= 1
+    if mantissa >= POW10[MAX_DIGITS] or decimals > MAX_DIGITS:
+        raise FrameError("number", f"more than {MAX_DIGITS} digits: {snippet(text)!r}")
+    return mantissa, decimals
+
+
+def is_zero(text: str) -> bool:
+    """Whether decimal text means zero; garbage does not."""
+    return text == "0" or (text.startswith("0") and parse(text)[0] == 0)
+
+
+def text_of(mantissa: int, decimals: int) -> str:
+    """`mantissa / 10**decimals` as plain decimal text without trailing zeros."""
+    if decimals <= 0:
+        return str(mantissa)
+    digits = str(mantissa).rjust(decimals + 1, "0")
+    fraction = digits[-decimals:].rstrip("0")
+    whole = digits[:-decimals]
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def epoch_ns(value: int) -> int:
+    """An exchange's epoch time of any documented unit as nanoseconds, the unit found by magnitude.
+
+    Exchanges have switched units without notice (Upbit sent microseconds for a time in 2023).
+    """
+    if value <= 0:
+        return 0
+    if value < 10**11:
+        return value * 10**9
+    if value < 10**14:
+        return value * 10**6
+    if value < 10**17:
+        return value * 10**3
+    return value if value < 10**19 else 0

@@ -1,0 +1,301 @@
+"""The keeper for exchanges whose deltas carry ids, joined to a snapshot (by REST or in the stream).
+
+1. Join: deltas are buffered, a snapshot is asked for, and both are joined by proof (see `joining`).
+2. Reversal (an id goes backwards on its own link): the book is no longer LIVE, a fresh snapshot is joined.
+3. Gap: by policy CONTINUE the delta is applied and the book goes on as GAPPED while a snapshot is on its way;
+   IGNORE goes on without healing; RESYNC withholds the book until a snapshot joins.
+4. A LIVE book that crosses has lost something nobody saw: CROSSED, and a snapshot. A GAPPED book that crosses is
+   repaired by removing what the newer update contradicts, and stays GAPPED.
+5. When the proven levels no longer cover the published depth with margin, a snapshot re-centres the book while
+   it stays LIVE.
+A snapshot replaces the book in one step: readers see the old book, then the new one.
+"""
+
+from __future__ import annotations
+
+from hoga.domain.actions import Action, FactKind, Note, RequestSnapshot, Resubscribe
+from hoga.domain.book import Book
+from hoga.domain.errors import FrameError
+from hoga.domain.joining import Fit, JoinBuffer
+from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.sequencer import Sequencer, Verdict
+from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
+from hoga.domain.whole import crossed_note
+
+URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
+"""Priorities of snapshot requests: no book at all, a wrong one, a gapped one, a re-centring."""
+TOO_OLD_RETRY_NS = 300_000_000
+FIRST_JOIN = "waiting for the first snapshot"
+
+
+class SequencedKeeper(Keeper):
+    def __init__(self, rules: KeeperRules, *, in_band: bool = False, bounded: bool = True) -> None:
+        """`in_band`: snapshots come in the stream and are had by subscribing again. `bounded`: a snapshot proves
+        only its own price range (False where the exchange keeps a depth correct for us)."""
+        super().__init__(rules)
+        self._in_band = in_band
+        self._bounded = bounded
+        self._sequencer = Sequencer()
+        self._buffer = JoinBuffer(rules.buffer_updates)
+        self.wanting = False
+        """Whether a snapshot is on its way; deltas are buffered meanwhile."""
+        self._candidate: tuple[Update, int] | None = None
+        """A snapshot that nothing proves yet, with its limit."""
+        self._held_at_ns = 0
+        self._priority = URGENT
+        self._attempt = 0
+        self._ask_at_ns = 0
+        self._recentre_after_ns = 0
+
+    def open(self, stamp: Stamp) -> list[Action]:
+        actions = self._changed()
+        if not self.wanting and self.base is State.SYNCING:
+            actions += self._want(URGENT, stamp)
+        return actions
+
+    def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        self.counters.updates += 1
+        note = self._times.check(update.exchange_time_ns, stamp.wall_ns)
+        actions: list[Action] = [] if note is None else [note]
+        if update.snapshot:
+            return actions + self._replace(update, 0, stamp)
+        if update.seq < 0 or update.prev_seq == NO_SEQ:
+            return actions + self.reject(FrameError("shape", "a delta without ids"), stamp)
+        if self.base is State.SYNCING:
+            return actions + self._collect(update, link, stamp)
+        return actions + self._follow(update, link, stamp)
+
+    def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        self.counters.snapshots += 1
+        if not self.wanting or update.seq < 0:
+            return []
+        return self._try_join(update, limit if self._bounded else 0, stamp)
+
+    def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
+        note = self._rejected(error)
+        if self.base is State.SYNCING:
+            return [note]  # the chain of buffered deltas shows the hole by itself
+        self._set_base(State.GAPPED, f"a frame was rejected ({error.reason})")
+        return [note, *self._want(NORMAL, stamp), *self._changed()]
+
+    def tick(self, stamp: Stamp) -> list[Action]:
+        if not self.wanting or stamp.mono_ns < self._ask_at_ns:
+            return []
+        return [self._ask(stamp)]
+
+    def link_up(self, stamp: Stamp) -> list[Action]:
+        if not self.stale_reason or self.base is State.SYNCING:
+            self.stale_reason = ""
+            return self._changed()
+        # A delta that builds on the book proves it; for a quiet symbol only a snapshot can.
+        return self._want(LOW, stamp)
+
+    def _collect(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        """A delta while there is no book to apply it to."""
+        actions: list[Action] = []
+        if not self.wanting:
+            actions += self._want(URGENT, stamp)
+        before = self._buffer.last
+        verdict = self._buffer.add(link, update)
+        actions += self._count(verdict, update, before)
+        if self._candidate is not None:
+            actions += self._try_join(*self._candidate, stamp)
+        return actions
+
+    def _follow(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        """A delta for a book that stands."""
+        before = self._sequencer.last
+        verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
+        if self.wanting and verdict is not Verdict.REVERSAL:
+            self._buffer.add(link, update)
+        if verdict is Verdict.STALE:
+            self.counters.stale += 1
+            return []
+        actions = self._count(verdict, update, before)
+        if verdict is Verdict.REVERSAL:
+            return actions + self._resync("an id went backwards", (link, update), stamp)
+        if verdict is Verdict.GAP:
+            if self.rules.gap_policy is GapPolicy.RESYNC:
+                return actions + self._resync("ids are missing", (link, update), stamp)
+            self.missing += update.prev_seq - (before or 0)
+            self._set_base(State.GAPPED, f"{self.missing} ids are missing")
+            if self.rules.gap_policy is GapPolicy.CONTINUE:
+                actions += self._want(LOW, stamp, (link, update))
+        try:
+            self.book.apply(update.bids, update.asks)
+        except FrameError as error:
+            self.wanting = False  # the chain is broken: a new one begins after this delta
+            return actions + self.reject(error, stamp)
+        self.counters.applied += 1
+        self.sequence = update.seq
+        self._took(update, stamp)
+        self.stale_reason = ""
+        if self.book.crossed:
+            actions += self._uncross(update, link, stamp)
+        if self._candidate is not None and self.wanting:
+            joined = self._try_join(*self._candidate, stamp)
+            if not self.wanting:
+                return actions + joined
+        if self.base is State.LIVE:
+            actions += self._recentre(stamp)
+        return actions + self._published()
+
+    def _count(self, verdict: Verdict, update: Update, before: int | None) -> list[Action]:
+        found, prev = update.seq, update.prev_seq
+        if verdict is Verdict.GAP and before is not None:
+            self.counters.gaps += 1
+            detail = f"{prev - before} ids between {before} and {prev} are missing"
+            return [Note(FactKind.GAP, detail, before, prev, prev - before)]
+        if verdict is Verdict.REVERSAL:
+            self.counters.reversals += 1
+            detail = f"시퀀스 역전 감지: {found} < {before}, 새 스냅샷 요청"
+            return [Note(FactKind.REVERSAL, detail, before or 0, found)]
+        if verdict is Verdict.STALE:
+            self.counters.stale += 1
+        return []
+
+    def _uncross(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        if self.base is State.GAPPED:
+            removed = self.book.remove_contradicted(update.bids, update.asks)
+            self.counters.repaired_levels += removed
+            if not self.book.crossed:
+                return [Note(FactKind.REPAIRED, f"{removed} older levels contradicted the update", count=removed)]
+        if self.base is State.CROSSED:
+            return []
+        self.counters.crossed += 1
+        note = crossed_note(self.book, "something was lost that nobody saw")
+        self._set_base(State.CROSSED, note.detail)
+        return [note, *self._want(NORMAL, stamp, (link, update))]
+
+    def _recentre(self, stamp: Stamp) -> list[Action]:
+        book, need = self.book, 2 * self.rules.depth
+        if book.low is None and book.high is None:
+            return []
+        if (book.low is None or book.bids_known >= need) and (book.high is None or book.asks_known >= need):
+            return []
+        if self.wanting or stamp.mono_ns < self._recentre_after_ns:
+            return []
+        self._recentre_after_ns = stamp.mono_ns + self.rules.recentre_ns
+        known = f"{book.bids_known} bids and {book.asks_known} asks are still proven"
+        return [Note(FactKind.RECENTRE, known), *self._want(BACKGROUND, stamp)]
+
+    def _resync(self, reason: str, first: tuple[str, Update], stamp: Stamp) -> list[Action]:
+        """The book is not to be trusted any more; a new one is built from a snapshot."""
+        self._set_base(State.SYNCING, reason)
+        self.wanting = False
+        return [*self._want(URGENT, stamp, first), *self._changed()]
+
+    def _want(self, priority: int, stamp: Stamp, first: tuple[str, Update] | None = None) -> list[Action]:
+        """Begins to buffer and asks for a snapshot, unless that is under way."""
+        if self.wanting:
+            if priority < self._priority and not self._in_band:
+                self._priority = priority
+                return [RequestSnapshot(priority, self._attempt)]
+            return []
+        self.wanting = True
+        self._buffer = JoinBuffer(self.rules.buffer_updates)
+        if first is not None:
+            self._buffer.add(*first)
+        self._candidate = None
+        self._priority = priority
+        self._attempt = 0
+        note = Note(FactKind.RESYNC_STARTED, self.base_reason or "re-centring the proven range")
+        if self._in_band and not self.counters.resyncs:
+            self._ask_at_ns = stamp.mono_ns + self.rules.retry_ns  # the first one comes by itself
+            return [note]
+        return [note, self._ask(stamp)]
+
+    def _ask(self, stamp: Stamp) -> Action:
+        self._attempt += 1
+        wait_ns = self.rules.retry_ns << min(self._attempt - 1, 10)
+        self._ask_at_ns = stamp.mono_ns + min(wait_ns, self.rules.retry_limit_ns)
+        if self._in_band:
+            return Resubscribe(self._attempt)
+        return RequestSnapshot(self._priority, self._attempt)
+
+    def _try_join(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        fit = self._buffer.fit(update.seq)
+        if fit is Fit.FITS:
+            return self._join(update, limit, stamp)
+        if fit is Fit.TOO_OLD:
+            self._candidate = None
+            self._ask_at_ns = min(self._ask_at_ns, stamp.mono_ns + (TOO_OLD_RETRY_NS << min(self._attempt, 5)))
+            return []
+        same_as_book = self.state is State.LIVE and self.sequence == update.seq
+        confirmed = (
+            self._candidate is not None
+            and self._candidate[0] is not update
+            and self._candidate[0].seq == update.seq
+            and stamp.mono_ns - self._held_at_ns >= self.rules.confirm_ns // 2
+        )
+        if same_as_book or confirmed:
+            return self._join(update, limit, stamp)
+        return self._hold(update, limit, stamp)
+
+    def _hold(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        """Keeps a snapshot that nothing proves yet; it is shown, as SYNCING, where there is no other book."""
+        if self._candidate is not None and self._candidate[0].seq == update.seq:
+            return []  # the same again, too soon to prove anything
+        self._candidate = (update, limit)
+        self._held_at_ns = stamp.mono_ns
+        self._ask_at_ns = stamp.mono_ns + self.rules.confirm_ns
+        if self.base is not State.SYNCING:
+            return []
+        try:
+            self.book.replace(update.bids, update.asks, limit)
+        except FrameError as error:
+            self._candidate = None
+            return [self._rejected(error)]
+        self.sequence = update.seq
+        self._took(update, stamp)
+        self.base_reason = "the snapshot waits for a delta that proves it current"
+        return self._published()
+
+    def _join(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        """Builds the new book beside the old one and puts it in its place."""
+        book, sequencer = Book(), Sequencer(update.seq)
+        applied = 0
+        last = update
+        try:
+            book.replace(update.bids, update.asks, limit)
+            for link, delta in self._buffer.updates:
+                if sequencer.judge(link, delta.prev_seq, delta.seq) is Verdict.APPLY:
+                    book.apply(delta.bids, delta.asks)
+                    applied += 1
+                    last = delta
+            if book.crossed:
+                raise FrameError("crossed", crossed_note(book, "the joined book").detail)
+        except FrameError as error:
+            self._candidate = None
+            self._buffer = JoinBuffer(self.rules.buffer_updates)
+            self.counters.crossed += error.reason == "crossed"
+            return [self._rejected(error)]
+        return self._install(book, sequencer, last, applied, stamp)
+
+    def _replace(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+        """A snapshot in the stream is authoritative: it is the book from here on."""
+        book = Book()
+        try:
+            book.replace(update.bids, update.asks, limit)
+            if book.crossed:
+                raise FrameError("crossed", crossed_note(book, "the snapshot").detail)
+        except FrameError as error:
+            return self.reject(error, stamp)
+        return self._install(book, Sequencer(update.seq if update.seq >= 0 else None), update, 1, stamp)
+
+    def _install(self, book: Book, sequencer: Sequencer, last: Update, applied: int, stamp: Stamp) -> list[Action]:
+        book.orphan_deletes += self.book.orphan_deletes
+        self.book, self._sequencer = book, sequencer
+        self.wanting = False
+        self._buffer = JoinBuffer(self.rules.buffer_updates)
+        self._candidate = None
+        self.sequence = max(sequencer.last or 0, 0)
+        self.missing = 0
+        self.stale_reason = ""
+        healed = self.base is not State.LIVE
+        self._set_base(State.LIVE)
+        self._took(last, stamp)
+        self.counters.applied += applied
+        self.counters.resyncs += 1
+        detail = f"joined at {self.sequence}" if healed else f"re-centred at {self.sequence}"
+        return [Note(FactKind.RESYNC_FINISHED, detail, found=self.sequence), *self._published()]

@@ -1,0 +1,52 @@
+"""One rule for every exchange that gives ids.
+
+Each delta says what it builds on (`prev`) and where it leads (`seq`); `last` is where the book stands:
+
+    prev == last            APPLY
+    prev <  last <  seq     APPLY       it spans a snapshot or the cut of a second line; sizes are absolute
+            seq <= last     STALE       already in the book
+    prev >  last            GAP         ids last+1 … prev are missing
+
+and an id that goes backwards on the link that brought it is a REVERSAL. Ids of different links may interleave:
+two lines of the same stream, or the old and the new connection of an overlapping reconnect.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+REMEMBERED_LINKS = 8
+
+
+class Verdict(Enum):
+    APPLY = "apply"
+    STALE = "stale"
+    GAP = "gap"
+    REVERSAL = "reversal"
+
+
+class Sequencer:
+    """Where a book stands in its stream."""
+
+    __slots__ = ("_links", "last")
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
+        self._links: dict[str, int] = {}
+
+    def judge(self, link: str, prev: int, seq: int) -> Verdict:
+        """What to do with a delta; on APPLY and GAP the sequencer stands at `seq` afterwards."""
+        seen = self._links.get(link)
+        if seen is not None and seq < seen:
+            return Verdict.REVERSAL
+        if seen is None and len(self._links) >= REMEMBERED_LINKS:
+            del self._links[next(iter(self._links))]
+        self._links[link] = seq
+        last = self.last
+        if last is None:
+            self.last = seq
+            return Verdict.APPLY
+        if seq <= last:
+            return Verdict.STALE
+        self.last = seq
+        return Verdict.APPLY if prev <= last else Verdict.GAP

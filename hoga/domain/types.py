@@ -1,0 +1,92 @@
+"""The words of the domain: updates, states, stamps and decisions.
+
+Nothing here knows an exchange, a socket or a clock. Prices and sizes travel as the decimal text the
+exchange sent (`Level`), until the book turns them into exact integers.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+import msgspec
+
+Level = tuple[str, str]
+"""(price, size) as decimal text; size zero deletes the level."""
+
+
+class Side(IntEnum):
+    BID = 0
+    ASK = 1
+
+
+class State(IntEnum):
+    """What a book promises; the numbers are those of `orderbook.v1.BookState`."""
+
+    LIVE = 1
+    SYNCING = 2
+    GAPPED = 3
+    STALE = 4
+    CROSSED = 5
+    HALTED = 6
+
+
+class GapPolicy(Enum):
+    """What happens to a book when ids are missing (the exchange's own rule or the user's)."""
+
+    CONTINUE = "continue"
+    IGNORE = "ignore"
+    RESYNC = "resync"
+
+
+class Stamp(NamedTuple):
+    """A moment: monotonic to order and to time out by, wall to show. Nanoseconds both."""
+
+    mono_ns: int
+    wall_ns: int
+
+
+NO_SEQ = -2
+"""Where an exchange gives no id."""
+
+
+class Update(msgspec.Struct, frozen=True, gc=False):
+    """One parsed snapshot or delta of one symbol.
+
+    `prev_seq` is the id this update builds on and `seq` the id it leads to; both are NO_SEQ where the
+    exchange gives no ids. A snapshot replaces the book, a delta changes levels to absolute sizes.
+    """
+
+    native_symbol: str
+    snapshot: bool
+    bids: list[Level]
+    asks: list[Level]
+    prev_seq: int = NO_SEQ
+    seq: int = NO_SEQ
+    exchange_time_ns: int = 0
+    checksum: int | None = None
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One listed market. Canonical symbols and native ids are a bijection within an exchange."""
+
+    symbol: str
+    native_symbol: str
+    base: str
+    quote: str
+    trading: bool
+    kind: str = "spot"
+    """"spot", "perpetual" or "dated"."""
+    price_tick: str = ""
+    size_step: str = ""
+    contract_size: str = ""
+    """Base units of one contract, decimal text; empty where sizes are in base units."""
+    korean_name: str = ""
+
+
+class Turnover(msgspec.Struct, frozen=True):
+    """24 h figures of one market, decimal text; turnover in the quote currency."""
+
+    native_symbol: str
+    last_price: str
+    quote_turnover: str

@@ -1,0 +1,238 @@
+"""What an exchange is to the rest of the system: pure functions and data, no socket, no clock.
+
+An exchange module gives one `Exchange`: a `ConnectionStrategy` (how to talk to it) and a `DataHandler`
+(what its bytes mean). Everything that differs between exchanges ends here; whoever needs to decide by
+exchange asks `traits` and `limits`, never the name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from hoga.domain.types import Instrument, Turnover, Update
+
+
+class Continuity(Enum):
+    """By what the exchange lets us prove that nothing is missing."""
+
+    LINKED_IDS = "linked ids"
+    """Each delta names the id it builds on."""
+    CONSECUTIVE_IDS = "consecutive ids"
+    """Each delta's first id is the last one's final id plus one."""
+    CHECKSUM = "checksum"
+    TIMESTAMP = "timestamp only"
+    """Nothing can be proven; frames are ordered by time."""
+
+
+class BookStart(Enum):
+    REST = "REST snapshot"
+    IN_BAND = "snapshot in the stream"
+    WHOLE_FRAME = "every frame is the whole book"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What an exchange can prove."""
+
+    continuity: Continuity
+    start: BookStart
+    depth: int | None
+    """Levels a side that the exchange keeps correct for us; None where only the snapshot's range is proven."""
+    snapshot_depth: int = 0
+    """Levels a side a REST snapshot holds at most; a side with fewer is known to its end."""
+    blind_spots: tuple[str, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        return self.continuity is not Continuity.TIMESTAMP
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What the client must send to stay connected. `text=None` is a websocket ping frame."""
+
+    interval_s: float
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The exchange's documented limits, and how ingest behaves within them."""
+
+    symbols_per_link: int
+    symbols_per_request: int
+    messages_per_s: float
+    """Frames we may send on one link each second (pings and pongs included)."""
+    connects_per_s: float
+    """New connections from this address each second, sustained."""
+    connect_burst: int = 1
+    lifetime_s: float | None = None
+    """The exchange cuts a connection after this long; a fresh one overlaps before."""
+    idle_timeout_s: float = 30.0
+    """A link on which nothing at all arrives for so long is dead."""
+    max_frame_bytes: int = 4 << 20
+    rest_weight_per_minute: int = 600
+    rest_min_interval_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Base addresses without a trailing slash; every one can be overridden by the configuration."""
+
+    ws: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestRequest:
+    """A GET below the REST base: `path` begins with '/' and holds the query; `weight` is its cost."""
+
+    path: str
+    weight: int = 1
+
+
+class RouteKind(Enum):
+    BOOK = "book"
+    """Holds book data of `symbols`."""
+    ACK = "ack"
+    """The exchange accepted the request `request_id`."""
+    REFUSED = "refused"
+    """The exchange refused a request; `detail` says why, `request_id` which where known."""
+    ALIVE = "alive"
+    """A heartbeat or an answer to ours."""
+    CLOSING = "closing"
+    """The exchange announces that it will close the link: reconnect now."""
+    OTHER = "other"
+    """Understood and of no interest here (trades, tickers, status lines)."""
+    UNKNOWN = "unknown"
+    """Not understood: counted, kept for inspection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    kind: RouteKind
+    symbols: tuple[str, ...] = ()
+    """Native ids."""
+    request_id: int | None = None
+    detail: str = ""
+
+
+ALIVE = Route(RouteKind.ALIVE)
+OTHER = Route(RouteKind.OTHER)
+UNKNOWN = Route(RouteKind.UNKNOWN)
+
+
+class RestKind(Enum):
+    SNAPSHOT = "snapshot"
+    INSTRUMENTS = "instruments"
+    TICKERS = "tickers"
+
+
+@dataclass(frozen=True, slots=True)
+class RestMatch:
+    """What a recorded REST address asked for."""
+
+    kind: RestKind
+    native_symbol: str = ""
+    limit: int = 0
+    """Levels a side that a snapshot was asked for."""
+
+
+class ConnectionStrategy(ABC):
+    """How to connect, subscribe, keep alive and ask. Pure: text in, text out."""
+
+    endpoints: Endpoints
+    limits: Limits
+    heartbeat: Heartbeat | None = None
+    replaces_subscription: bool = False
+    """A subscribe request replaces the whole subscription of the link (and nothing can be unsubscribed)."""
+    send_origin: bool = True
+    acknowledges: bool = True
+    """Whether a subscribe request is answered (`RouteKind.ACK`)."""
+
+    @abstractmethod
+    def ws_url(self, endpoints: Endpoints) -> str: ...
+
+    @abstractmethod
+    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+        """One text frame that subscribes `natives` (at most `symbols_per_request`; with
+        `replaces_subscription` all that the link shall hold). ValueError when empty."""
+
+    @abstractmethod
+    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+        """One text frame that ends the subscription, or None where the exchange has no such request."""
+
+    @abstractmethod
+    def route(self, frame: bytes) -> Route:
+        """Whose frame this is, without a full parse. Never raises: what is not understood is UNKNOWN."""
+
+    @abstractmethod
+    def snapshot_request(self, native: str) -> RestRequest: ...
+
+    @abstractmethod
+    def instruments_requests(self) -> list[RestRequest]: ...
+
+    @abstractmethod
+    def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:
+        """Requests that together bring the 24 h figures; `natives` for exchanges that want them named."""
+
+    @abstractmethod
+    def match_rest(self, url: str) -> RestMatch | None:
+        """What a recorded REST address was asked for; None where it is not ours or of no interest."""
+
+    @abstractmethod
+    def rest_error(self, body: bytes) -> str | None:
+        """The error an exchange reports inside an HTTP 200 body; None where there is none."""
+
+    used_weight_header: str | None = None
+    """Response header with the weight used in the current minute, as the exchange counts it."""
+
+
+class DataHandler(ABC):
+    """What the bytes mean. Every method raises FrameError with a reason for anything undocumented."""
+
+    traits: Traits
+
+    @abstractmethod
+    def parse(self, frame: bytes) -> list[Update]:
+        """The updates of one websocket frame that `route` called BOOK."""
+
+    @abstractmethod
+    def parse_snapshot(self, native: str, body: bytes) -> Update:
+        """The snapshot in a REST body."""
+
+    @abstractmethod
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]: ...
+
+    @abstractmethod
+    def parse_tickers(self, bodies: Sequence[bytes]) -> list[Turnover]: ...
+
+    @abstractmethod
+    def normalize_symbol(self, native: str) -> str:
+        """The canonical symbol of a native id without an instrument list. Exact where the native id has a
+        separator, otherwise the best reading; instruments, where known, always win."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One exchange: its code, its Korean and English names, and its two halves."""
+
+    code: str
+    name: str
+    korean_name: str
+    strategy: ConnectionStrategy
+    handler: DataHandler
+    hosts: tuple[str, ...]
+    """Host names (or suffixes beginning with a dot) by which a recording is recognised."""
+    documentation: str = ""
+
+    @property
+    def traits(self) -> Traits:
+        return self.handler.traits
+
+    @property
+    def limits(self) -> Limits:
+        return self.strategy.limits

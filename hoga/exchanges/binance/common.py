@@ -1,0 +1,293 @@
+"""What Binance spot and USD-M futures share: requests, acks, errors, the shape of depth updates and lists.
+
+A frame of the combined stream (recorded):
+
+    {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1723161255408,"s":"BTCUSDT",
+     "U":50093239208,"u":50093239224,"b":[["61837.63000000","3.78826000"]],"a":[]}}
+
+The raw stream sends the inner object alone. Levels are [price, absolute quantity]; quantity 0 deletes, and
+deleting a level that is not there is normal. Sources: binance-spot-api-docs, derivatives documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hoga.domain.errors import FrameError, snippet
+from hoga.domain.numbers import epoch_ns
+from hoga.domain.types import Instrument, Turnover, Update
+from hoga.exchanges.base import (
+    ALIVE,
+    OTHER,
+    UNKNOWN,
+    ConnectionStrategy,
+    DataHandler,
+    Heartbeat,
+    RestKind,
+    RestMatch,
+    RestRequest,
+    Route,
+    RouteKind,
+)
+from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode, json_string, path_and_query
+
+HEARTBEAT_ID = 0
+"""Request id of our keep-alive question; its answer is no acknowledgement of a subscription."""
+
+_QUOTES = (
+    "FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USD1", "USDS", "DAI", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL",
+    "GBP", "JPY", "AUD", "MXN", "ARS", "COP", "PLN", "RON", "UAH", "ZAR", "CZK", "IDR", "USD",
+)  # fmt: skip
+"""Only for recordings without an instrument list; live symbols come from exchangeInfo."""
+
+
+class Depth(msgspec.Struct, gc=False):
+    s: str
+    U: Seq
+    u: Seq
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+    E: EpochTime = 0
+    T: EpochTime = 0
+    pu: int | None = None
+    e: str = "depthUpdate"
+
+
+class CombinedDepth(msgspec.Struct, gc=False):
+    data: Depth
+    stream: str = ""
+
+
+class Snapshot(msgspec.Struct, gc=False):
+    lastUpdateId: int
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    E: EpochTime = 0
+    T: EpochTime = 0
+
+
+class Filter(msgspec.Struct, gc=False):
+    filterType: str = ""
+    tickSize: str = ""
+    stepSize: str = ""
+
+
+class Market(msgspec.Struct, gc=False):
+    symbol: str
+    baseAsset: str
+    quoteAsset: str
+    status: str = ""
+    contractStatus: str = ""
+    contractType: str = ""
+    contractSize: float | int | None = None
+    filters: list[Filter] = []
+
+
+class ExchangeInfo(msgspec.Struct, gc=False):
+    symbols: list[Market]
+
+
+class DayTicker(msgspec.Struct, gc=False):
+    symbol: str
+    lastPrice: str = "0"
+    quoteVolume: str = "0"
+
+
+class Failure(msgspec.Struct, gc=False):
+    code: int = 0
+    msg: str = ""
+
+
+class Control(msgspec.Struct, gc=False):
+    """Everything that is not market data: acks, errors, announcements."""
+
+    id: int | str | None = None
+    result: list[str] | dict[str, str] | str | msgspec.UnsetType | None = msgspec.UNSET
+    error: Failure | None = None
+    code: int | None = None
+    msg: str = ""
+    e: str = ""
+    s: str = ""
+    stream: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class EventHeader(msgspec.Struct, gc=False):
+    e: str = ""
+    s: str = ""
+
+
+_combined = msgspec.json.Decoder(CombinedDepth)
+_plain = msgspec.json.Decoder(Depth)
+_snapshot = msgspec.json.Decoder(Snapshot)
+_info = msgspec.json.Decoder(ExchangeInfo)
+_tickers = msgspec.json.Decoder(list[DayTicker] | DayTicker)
+_control = msgspec.json.Decoder(Control)
+_header = msgspec.json.Decoder(EventHeader)
+
+
+class BinanceStrategy(ConnectionStrategy):
+    """Requests and routing; the two markets differ in addresses, limits and weights."""
+
+    stream_suffix = "@depth@100ms"
+    heartbeat = Heartbeat(interval_s=5.0, text=f'{{"method":"LIST_SUBSCRIPTIONS","id":{HEARTBEAT_ID}}}')
+    used_weight_header = "X-MBX-USED-WEIGHT-1M"
+    api = "/api/v3"
+    default_depth = 100
+    """Levels a side of a snapshot that was asked for without a limit."""
+
+    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+        return self._request("SUBSCRIBE", natives, request_id)
+
+    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+        return self._request("UNSUBSCRIBE", natives, request_id)
+
+    def route(self, frame: bytes) -> Route:
+        # The usual frame needs no parse: the event type and the symbol stand near its start.
+        head = frame[:192]
+        if b'"e":"depthUpdate"' in head:
+            position = head.find(b'"s":"')
+            native = json_string(frame, position + 5) if position > 0 else None
+            if native:
+                return Route(RouteKind.BOOK, (native,))
+        return self._route_slowly(frame)
+
+    def instruments_requests(self) -> list[RestRequest]:
+        return [RestRequest(f"{self.api}/exchangeInfo", 20)]
+
+    def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:
+        return [RestRequest(f"{self.api}/ticker/24hr", 80)]
+
+    def match_rest(self, url: str) -> RestMatch | None:
+        path, query = path_and_query(url)
+        if path.endswith("/depth") and "symbol" in query:
+            limit = query.get("limit", "")
+            return RestMatch(
+                RestKind.SNAPSHOT, query["symbol"].upper(), int(limit) if limit.isdigit() else self.default_depth
+            )
+        if path.endswith("/exchangeInfo"):
+            return RestMatch(RestKind.INSTRUMENTS)
+        if path.endswith("/ticker/24hr"):
+            return RestMatch(RestKind.TICKERS)
+        return None
+
+    def rest_error(self, body: bytes) -> str | None:
+        if not body.startswith(b'{"code"'):
+            return None
+        try:
+            failure = msgspec.json.decode(body, type=Failure)
+        except msgspec.DecodeError:
+            return None
+        return f"{failure.code} {snippet(failure.msg)}" if failure.code not in (0, 200) else None
+
+    def _request(self, method: str, natives: Sequence[str], request_id: int) -> str:
+        if not natives:
+            raise ValueError(f"{method} needs at least one symbol")
+        params = [native.lower() + self.stream_suffix for native in natives]
+        return msgspec.json.encode({"method": method, "params": params, "id": request_id}).decode()
+
+    def _route_slowly(self, frame: bytes) -> Route:
+        try:
+            control = _control.decode(frame)
+            if control.data and control.stream:
+                header = _header.decode(control.data)
+                event, native = header.e, header.s
+            else:
+                event, native = control.e, control.s
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return UNKNOWN
+        if event == "depthUpdate" and native:
+            return Route(RouteKind.BOOK, (native,))
+        if event == "serverShutdown":
+            return Route(RouteKind.CLOSING, detail="the exchange announces a shutdown of this connection")
+        if event or control.stream:
+            return OTHER
+        return _route_answer(control)
+
+
+def _route_answer(control: Control) -> Route:
+    request_id = control.id if isinstance(control.id, int) else None
+    if control.error is not None:
+        return Route(RouteKind.REFUSED, (), request_id, f"{control.error.code} {snippet(control.error.msg)}")
+    if control.code is not None:
+        return Route(RouteKind.REFUSED, (), request_id, f"{control.code} {snippet(control.msg)}")
+    if control.result is msgspec.UNSET:
+        return UNKNOWN
+    if request_id == HEARTBEAT_ID or isinstance(control.result, list):
+        return ALIVE
+    return Route(RouteKind.ACK, (), request_id)
+
+
+class BinanceHandler(DataHandler):
+    """Parsing; the two markets differ only in the id that a delta builds on."""
+
+    def parse(self, frame: bytes) -> list[Update]:
+        if frame.startswith(b'{"stream"'):
+            depth = decode(_combined, frame).data
+        else:
+            depth = self._parse_plain(frame)
+        if depth.e != "depthUpdate":
+            raise FrameError("shape", f"expected a depthUpdate, found {snippet(depth.e)!r}")
+        if depth.u < depth.U:
+            raise FrameError("shape", f"first id {depth.U} above final id {depth.u}: {snippet(frame)}")
+        return [self._update(depth)]
+
+    def parse_snapshot(self, native: str, body: bytes) -> Update:
+        found = decode(_snapshot, body)
+        return Update(
+            native_symbol=native,
+            snapshot=True,
+            bids=check_levels(found.bids),
+            asks=check_levels(found.asks),
+            seq=max(found.lastUpdateId, 0),
+            exchange_time_ns=epoch_ns(found.T or found.E),
+        )
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        return [_instrument(market) for body in bodies for market in decode(_info, body).symbols]
+
+    def parse_tickers(self, bodies: Sequence[bytes]) -> list[Turnover]:
+        found: list[Turnover] = []
+        for body in bodies:
+            tickers = decode(_tickers, body)
+            for ticker in tickers if isinstance(tickers, list) else [tickers]:
+                found.append(Turnover(ticker.symbol, ticker.lastPrice, ticker.quoteVolume))
+        return found
+
+    def normalize_symbol(self, native: str) -> str:
+        market, _, suffix = native.partition("_")
+        quote = next((quote for quote in _QUOTES if market.endswith(quote) and len(market) > len(quote)), "")
+        symbol = f"{market[: -len(quote)]}-{quote}" if quote else market
+        return f"{symbol}-{suffix}" if suffix and suffix != "PERP" else symbol
+
+    def _parse_plain(self, frame: bytes) -> Depth:
+        try:
+            return decode(_plain, frame)
+        except FrameError as error:
+            if error.reason == "shape" and b'"stream"' in frame[:512]:
+                return decode(_combined, frame).data
+            raise
+
+    def _update(self, depth: Depth) -> Update:
+        raise NotImplementedError
+
+
+def _instrument(market: Market) -> Instrument:
+    _, _, suffix = market.symbol.partition("_")
+    dated = suffix.isdigit()
+    symbol = f"{market.baseAsset}-{market.quoteAsset}"
+    tick = next((f.tickSize for f in market.filters if f.filterType == "PRICE_FILTER"), "")
+    step = next((f.stepSize for f in market.filters if f.filterType == "LOT_SIZE"), "")
+    return Instrument(
+        symbol=f"{symbol}-{suffix}" if dated else symbol,
+        native_symbol=market.symbol,
+        base=market.baseAsset,
+        quote=market.quoteAsset,
+        trading=(market.status or market.contractStatus) == "TRADING",
+        kind="dated" if dated else ("perpetual" if market.contractType else "spot"),
+        price_tick=tick,
+        size_step=step,
+        contract_size="" if market.contractSize is None else str(market.contractSize),
+    )

@@ -1,0 +1,79 @@
+"""Decoding helpers that every exchange module shares: typed JSON with one kind of error."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from hoga.domain.errors import FrameError, snippet
+from hoga.domain.types import Level
+
+T = TypeVar("T")
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A sequence id."""
+EpochTime = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""An exchange's epoch time in its own unit."""
+
+MAX_LEVELS = 100_000
+"""Levels a side in one frame; more is absurd (the largest seen is 27 236, Coinbase BTC-USD)."""
+
+
+def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Typed JSON; FrameError("json" or "shape") naming what was wrong and what was found."""
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise FrameError("shape", f"{error}: {snippet(data)}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise FrameError("json", f"{error}: {snippet(data)}") from None
+
+
+def check_levels(levels: list[Level]) -> list[Level]:
+    """The levels, refused where absurdly many."""
+    if len(levels) > MAX_LEVELS:
+        raise FrameError("levels", f"{len(levels)} levels on one side; at most {MAX_LEVELS} are taken")
+    return levels
+
+
+def raw_number(raw: msgspec.Raw) -> str:
+    """The text of a JSON number exactly as sent (what is not a number is refused where it is read)."""
+    return bytes(raw).decode("ascii", "replace")
+
+
+def json_string(data: bytes, start: int) -> str | None:
+    """The JSON string whose first character stands at `start`, up to its closing quote; None where broken."""
+    end = data.find(b'"', start, start + 128)
+    if end <= start:
+        return None
+    piece = data[start:end]
+    if b"\\" in piece:
+        end = _closing_quote(data, start)
+        try:
+            return msgspec.json.decode(b'"' + data[start:end] + b'"', type=str)
+        except msgspec.DecodeError:
+            return None
+    try:
+        return piece.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def path_and_query(url: str) -> tuple[str, dict[str, str]]:
+    """The path and the (first) query values of an address."""
+    parts = urlsplit(url)
+    return parts.path, {key: values[0] for key, values in parse_qs(parts.query).items()}
+
+
+def _closing_quote(data: bytes, start: int) -> int:
+    position = start
+    while position < min(len(data), start + 256):
+        if data[position] == 0x5C:
+            position += 2
+        elif data[position] == 0x22:
+            return position
+        else:
+            position += 1
+    return start

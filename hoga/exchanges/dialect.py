@@ -1,0 +1,260 @@
+"""The base of dialects: an exchange's protocol seen from the exchange's side, for the simulator and for tests.
+
+A `Dialect` is pure: request text in, actions and frames out; a REST call in, an answer out. It owns no socket,
+no clock and no book: time comes in as a `Stamp`, books through a `MarketPort`. It shares nothing with the
+parsing half of its exchange, so that the two can be tested against each other.
+
+Prices and sizes are integers here: mantissas with `price_decimals` and `size_decimals` of the `Listing`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+from hoga.domain.types import Stamp
+
+IntLevel = tuple[int, int]
+"""(price, size) as mantissas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One market as the exchange lists it."""
+
+    native: str
+    base: str
+    quote: str
+    kind: str = "spot"
+    """"spot", "perpetual" or "dated"."""
+    price_decimals: int = 8
+    size_decimals: int = 8
+    shown_size_decimals: int = 8
+    """Decimals of a size as the exchange shows it, at most `size_decimals`."""
+    tick: int = 1
+    """Smallest price step around the present price, as a mantissa."""
+    delivery_ms: int = 0
+    korean_name: str = ""
+    english_name: str = ""
+
+
+class BookView(NamedTuple):
+    """A whole book at one moment, best level first on both sides."""
+
+    seq: int
+    time_ms: int
+    bids: list[IntLevel]
+    asks: list[IntLevel]
+
+
+class Change(NamedTuple):
+    """What changed between two frames of one market; absolute sizes, both sides by ascending price."""
+
+    first_seq: int
+    last_seq: int
+    prev_seq: int
+    time_ms: int
+    bids: list[IntLevel]
+    asks: list[IntLevel]
+
+
+class Day(NamedTuple):
+    """24 h figures as mantissas: prices with `price_decimals`, volume in base with `size_decimals`,
+    turnover in quote with 8 decimals."""
+
+    last: int
+    open: int
+    high: int
+    low: int
+    volume: int
+    turnover: int
+    count: int
+
+
+class MarketPort(Protocol):
+    """What a dialect may ask of the market of its exchange."""
+
+    def listings(self) -> Sequence[Listing]: ...
+
+    def listing(self, native: str) -> Listing | None: ...
+
+    def trading(self, native: str) -> bool: ...
+
+    def book(self, native: str, at_ms: int | None = None) -> BookView:
+        """The book at `at_ms`, or (None) as the latest frame left it. KeyError for an unlisted market."""
+
+    def day(self, native: str) -> Day: ...
+
+
+class Topic(NamedTuple):
+    """What a link can be subscribed to: frames of one market in one form.
+
+    Two links with equal topics receive identical bytes. `interval_ms` 0 is every frame of the market; otherwise
+    changes are merged over at least so long.
+    """
+
+    native: str
+    form: str
+    interval_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """A frame to this link; text or binary by type."""
+
+    data: str | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SendFirst:
+    """The topic's first frame (the present book), rendered `delay_s` from now."""
+
+    topic: Topic
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Ends the link with a close frame; `code` 1006 means without one (the TCP connection is aborted)."""
+
+    code: int
+    reason: str = ""
+
+
+Action = Send | SendFirst | Ping | Close
+
+
+class Session(ABC):
+    """The conversation on one link. `topics` is what it is subscribed to now; replaced, never mutated."""
+
+    topics: frozenset[Topic] = frozenset()
+
+    @abstractmethod
+    def receive(self, data: str | bytes, now: Stamp) -> list[Action]:
+        """A text or binary message of the client."""
+
+    def ping(self, data: bytes, now: Stamp) -> list[Action]:
+        """A ping frame of the client (the pong itself is sent by the server)."""
+        return []
+
+    def pong(self, data: bytes, now: Stamp) -> list[Action]:
+        return []
+
+    def tick(self, now: Stamp) -> list[Action]:
+        """Called every few tens of milliseconds: pings that are due, cuts, idle limits."""
+        return []
+
+    def shutdown(self, now: Stamp) -> list[Action]:
+        """The exchange is about to stop this link; says so where the protocol has words for it."""
+        return [Close(1001, "going away")]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A REST request, or the opening request of a websocket; `client` is the caller's address."""
+
+    path: str
+    query: Mapping[str, str]
+    client: str
+    now: Stamp
+    origin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Dialect(ABC):
+    """One exchange's side of its protocol."""
+
+    code: str
+    binary: bool = False
+    """Whether frames are binary."""
+    whole_frames: bool = False
+    """Whether every frame holds the whole book (otherwise changes)."""
+
+    def __init__(self, market: MarketPort) -> None:
+        self.market = market
+
+    @abstractmethod
+    def open(self, call: Call) -> Session | Answer:
+        """Admits a websocket connection, or refuses it with an HTTP answer."""
+
+    @abstractmethod
+    def render(self, topic: Topic, listing: Listing, change: Change | None, book: BookView | None) -> bytes:
+        """One frame of a topic: `change` for delta forms, `book` where `wants_book(topic)`."""
+
+    @abstractmethod
+    def wants_book(self, topic: Topic) -> int:
+        """Levels a side of the book that `render` needs for this topic; 0 for forms made of changes."""
+
+    def first(self, topic: Topic) -> bytes | None:
+        """The frame that follows a new subscription, None where there is none."""
+        return None
+
+    @abstractmethod
+    def rest(self, call: Call) -> Answer: ...
+
+
+def merge(changes: Sequence[Change]) -> Change:
+    """Consecutive changes of one market as one; the last size of a level wins."""
+    if len(changes) == 1:
+        return changes[0]
+    bids = sorted({price: size for change in changes for price, size in change.bids}.items())
+    asks = sorted({price: size for change in changes for price, size in change.asks}.items())
+    first, last = changes[0], changes[-1]
+    return Change(first.first_seq, last.last_seq, first.prev_seq, last.time_ms, bids, asks)
+
+
+@lru_cache(maxsize=1 << 16)
+def fixed(mantissa: int, decimals: int) -> str:
+    """Decimal text with exactly `decimals` places: fixed(6150010, 2) == "61500.10"."""
+    if not decimals:
+        return str(mantissa)
+    digits = str(mantissa).rjust(decimals + 1, "0")
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+@lru_cache(maxsize=1 << 16)
+def plain(mantissa: int, decimals: int) -> str:
+    """Shortest decimal text without an exponent: plain(478800, 2) == "4788", plain(12, 3) == "0.012"."""
+    text = fixed(mantissa, decimals)
+    return text.rstrip("0").rstrip(".") if decimals else text
+
+
+@lru_cache(maxsize=1 << 16)
+def floating(mantissa: int, decimals: int) -> str:
+    """As a JVM writes a number: "127.0", "0.00012221", and from 1e7 up or below 1e-6 with an exponent ("1.16539E8")."""
+    if not mantissa:
+        return "0.0"
+    digits = str(mantissa).rstrip("0")
+    exponent = len(str(mantissa)) - 1 - decimals
+    if exponent >= 7:
+        return f"{digits[0]}.{digits[1:] or 0}E{exponent}"
+    if exponent < -6:
+        return f"{digits[0]}.{digits[1:]}E{exponent}" if digits[1:] else f"{digits[0]}E{exponent}"
+    text = plain(mantissa, decimals)
+    return text if "." in text else f"{text}.0"
+
+
+def rescale(mantissa: int, decimals: int, shown: int) -> int:
+    """A mantissa with `decimals` places rounded half up to `shown` places."""
+    if shown >= decimals:
+        return mantissa * 10 ** (shown - decimals)
+    unit = 10 ** (decimals - shown)
+    return int((mantissa + unit // 2) // unit)
+
+
+def total(levels: Iterable[IntLevel]) -> int:
+    return sum(size for _, size in levels)

@@ -1,0 +1,198 @@
+"""Upbit as the exchange speaks it: REST, and what Bithumb's new API copied of it.
+
+1. 10 requests a second per group and address; every answer tells what is left in `Remaining-Req`.
+   Above: 429, then 418 with a growing block. With an Origin header one request in 10 seconds.
+2. One unknown market makes the whole call fail with 404.
+3. Numbers are JSON numbers, large and tiny ones with an exponent.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from hoga.exchanges.dialect import Answer, BookView, Call, IntLevel, Listing, MarketPort, floating, plain, total
+from hoga.exchanges.throttle import Budget, Meter, Verdict, meter
+
+JSON = {"Content-Type": "application/json;charset=UTF-8"}
+
+
+class CallError(Exception):
+    """Becomes an error body."""
+
+    def __init__(self, status: int, name: int | str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.name, self.message = status, name, message
+
+
+def supported_levels(listing: Listing) -> dict[str, int]:
+    """Grouping levels of a market: text as clients write it -> price step; only KRW markets have any."""
+    if listing.quote != "KRW":
+        return {"0": 0}
+    steps = [listing.tick * 10**power for power in range(1, 5)]
+    return {"0": 0} | {plain(step, listing.price_decimals): step for step in steps}
+
+
+class MarketsRest(ABC):
+    """Answers GETs by group, each group with its budget per address."""
+
+    per_second = 10
+
+    def __init__(self, market: MarketPort) -> None:
+        self.market = market
+        self.patience, self.ban_s = 10, 5.0
+        self.budgets: dict[tuple[str, str], Budget] = {}
+        self._origins: dict[str, Meter] = {}
+        self._routes: dict[str, tuple[str, Callable[[Call], str]]] = {
+            "/v1/market/all": ("market", self.market_all),
+            "/v1/orderbook": ("orderbook", self.orderbook),
+            "/v1/ticker": ("ticker", self.ticker),
+        }
+
+    def answer(self, call: Call) -> Answer:
+        route = self._routes.get(call.path)
+        if route is None:
+            return self._error(CallError(404, 404, "No static resource"), {})
+        group, answer = route
+        verdict = self.budget(call.client, group).spend(1, call.now.mono_ns / 1e9)
+        if call.origin and not self._origins.setdefault(call.client, meter(1, 10.0)).hit(call.now.mono_ns / 1e9):
+            verdict = Verdict(429, 0, 0, 10)
+        headers = self.headers(group, verdict)
+        if verdict.status != 200:
+            return self._refuse(verdict, headers)
+        try:
+            return Answer(200, answer(call).encode(), {**JSON, **headers})
+        except CallError as error:
+            return self._error(error, headers)
+
+    def budget(self, client: str, group: str) -> Budget:
+        known = self.budgets.get((client, group))
+        if known is None:
+            known = self.budgets[client, group] = Budget(self.per_second, 1.0, self.patience, self.ban_s)
+        return known
+
+    @abstractmethod
+    def headers(self, group: str, verdict: Verdict) -> dict[str, str]: ...
+
+    @abstractmethod
+    def market_all(self, call: Call) -> str: ...
+
+    @abstractmethod
+    def orderbook(self, call: Call) -> str: ...
+
+    @abstractmethod
+    def ticker(self, call: Call) -> str: ...
+
+    def named(self, call: Call) -> list[Listing]:
+        """The listings of `markets=A,B`; CallError for none or an unknown one."""
+        names = [name for name in call.query.get("markets", "").split(",") if name]
+        if not names:
+            raise CallError(400, 400, "markets does not have a valid value")
+        found = [self.market.listing(name.partition(".")[0]) for name in names]
+        if None in found:
+            raise CallError(404, 404, "Code not found")
+        return [listing for listing in found if listing is not None]
+
+    def _refuse(self, verdict: Verdict, headers: dict[str, str]) -> Answer:
+        body = {"error": {"name": "too_many_requests", "message": "Too many API requests."}}
+        if verdict.status == 418:
+            body = {"error": {"name": "too_many_requests", "message": f"blocked for {verdict.retry_after_s} seconds"}}
+        retry = {"Retry-After": str(verdict.retry_after_s)} if verdict.status == 418 else {}
+        return Answer(verdict.status, json.dumps(body).encode(), {**JSON, **headers, **retry})
+
+    def _error(self, error: CallError, headers: dict[str, str]) -> Answer:
+        body = {"error": {"name": error.name, "message": error.message}}
+        return Answer(error.status, json.dumps(body).encode(), {**JSON, **headers})
+
+
+class UpbitRest(MarketsRest):
+    def __init__(self, market: MarketPort) -> None:
+        super().__init__(market)
+        self._routes["/v1/orderbook/instruments"] = ("orderbook", self._instruments)
+        self._routes["/v1/ticker/all"] = ("ticker", self._ticker_all)
+
+    def headers(self, group: str, verdict: Verdict) -> dict[str, str]:
+        return {"Remaining-Req": f"group={group}; min=600; sec={verdict.remaining}"}
+
+    def market_all(self, call: Call) -> str:
+        details = call.query.get("is_details", call.query.get("isDetails", "false")).lower() == "true"
+        return "[" + ",".join(self._market(listing, details) for listing in self._listed()) + "]"
+
+    def orderbook(self, call: Call) -> str:
+        listings, count = self.named(call), call.query.get("count", "30")
+        if not count.isdigit():
+            raise CallError(400, 400, "count does not have a valid value")
+        units = min(int(count), 30)
+        return "[" + ",".join(self._book(listing, units) for listing in listings) + "]"
+
+    def ticker(self, call: Call) -> str:
+        return "[" + ",".join(self._figures(listing, call) for listing in self.named(call)) + "]"
+
+    def _ticker_all(self, call: Call) -> str:
+        quotes = {name for name in call.query.get("quote_currencies", "").upper().split(",") if name}
+        chosen = [listing for listing in self._listed() if not quotes or listing.quote in quotes]
+        return "[" + ",".join(self._figures(listing, call) for listing in chosen) + "]"
+
+    def _instruments(self, call: Call) -> str:
+        found = [
+            {
+                "market": listing.native,
+                "quote_currency": listing.quote,
+                "tick_size": plain(listing.tick, listing.price_decimals),
+                "supported_levels": list(supported_levels(listing)),
+            }
+            for listing in self.named(call)
+        ]
+        return json.dumps(found)
+
+    def _listed(self) -> list[Listing]:
+        return [listing for listing in self.market.listings() if self.market.trading(listing.native)]
+
+    def _market(self, listing: Listing, details: bool) -> str:
+        fields: dict[str, object] = {
+            "market": listing.native,
+            "korean_name": listing.korean_name,
+            "english_name": listing.english_name,
+        }
+        if details:
+            causes = ("PRICE_FLUCTUATIONS", "TRADING_VOLUME_SOARING", "DEPOSIT_AMOUNT_SOARING")
+            fields["market_event"] = {"warning": False, "caution": dict.fromkeys(causes, False)}
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+    def _book(self, listing: Listing, units: int) -> str:
+        book: BookView = self.market.book(listing.native)
+        bids, asks, decimals = book.bids[:units], book.asks[:units], listing.size_decimals
+        return (
+            f'{{"market":"{listing.native}","timestamp":{book.time_ms},"total_ask_size":{floating(total(asks), decimals)},'
+            f'"total_bid_size":{floating(total(bids), decimals)},"orderbook_units":'
+            f'[{units_text(listing, bids, asks, units)}],"level":0}}'
+        )
+
+    def _figures(self, listing: Listing, call: Call) -> str:
+        day, price = self.market.day(listing.native), listing.price_decimals
+        return (
+            f'{{"market":"{listing.native}","trade_price":{floating(day.last, price)},'
+            f'"opening_price":{floating(day.open, price)},"high_price":{floating(day.high, price)},'
+            f'"low_price":{floating(day.low, price)},"prev_closing_price":{floating(day.open, price)},'
+            f'"acc_trade_price_24h":{floating(day.turnover, 8)},'
+            f'"acc_trade_volume_24h":{floating(day.volume, listing.size_decimals)},'
+            f'"timestamp":{call.now.wall_ns // 1_000_000}}}'
+        )
+
+
+def units_text(listing: Listing, bids: list[IntLevel], asks: list[IntLevel], units: int, simple: bool = False) -> str:
+    """The units of a frame, padded to `units` rows by price 0 and size 0."""
+    ask_price, bid_price, ask_size, bid_size = (
+        ("ap", "bp", "as", "bs") if simple else ("ask_price", "bid_price", "ask_size", "bid_size")
+    )
+    price, size = listing.price_decimals, listing.size_decimals
+    rows = []
+    for n in range(units):
+        bid = bids[n] if n < len(bids) else (0, 0)
+        ask = asks[n] if n < len(asks) else (0, 0)
+        rows.append(
+            f'{{"{ask_price}":{floating(ask[0], price)},"{bid_price}":{floating(bid[0], price)},'
+            f'"{ask_size}":{floating(ask[1], size)},"{bid_size}":{floating(bid[1], size)}}}'
+        )
+    return ",".join(rows)

@@ -1,0 +1,74 @@
+"""From frames to keepers: the one path from bytes to books that production and replay share.
+
+`BookShelf` holds the keepers of one exchange. It parses frames, hands updates to the keeper of their symbol and
+returns what was decided; it does no I/O and knows no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hoga.domain.actions import Action
+from hoga.domain.errors import FrameError
+from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.sequenced import SequencedKeeper
+from hoga.domain.types import Stamp
+from hoga.domain.whole import WholeBookKeeper
+from hoga.exchanges.base import BookStart, Exchange
+
+
+def make_keeper(exchange: Exchange, rules: KeeperRules) -> Keeper:
+    """The keeper that fits what the exchange can prove."""
+    traits = exchange.traits
+    if traits.start is BookStart.WHOLE_FRAME:
+        return WholeBookKeeper(rules)
+    return SequencedKeeper(rules, in_band=traits.start is BookStart.IN_BAND, bounded=traits.depth is None)
+
+
+class BookShelf:
+    """The books of one exchange, by native id."""
+
+    def __init__(self, exchange: Exchange, rules: KeeperRules) -> None:
+        self.exchange = exchange
+        self.rules = rules
+        self.keepers: dict[str, Keeper] = {}
+
+    def keeper(self, native: str) -> Keeper:
+        """The keeper of a symbol, made where there is none."""
+        keeper = self.keepers.get(native)
+        if keeper is None:
+            keeper = self.keepers[native] = make_keeper(self.exchange, self.rules)
+        return keeper
+
+    def frame(self, native: str, frame: bytes, link: str, stamp: Stamp) -> list[Action]:
+        """One websocket frame that was routed to `native`; what it says of other symbols is left to their frames."""
+        keeper = self.keeper(native)
+        keeper.counters.frames += 1
+        actions: list[Action] = []
+        try:
+            updates = self.exchange.handler.parse(frame)
+            mine = [update for update in updates if update.native_symbol == native]
+            if not mine:
+                found = ", ".join(sorted({update.native_symbol for update in updates})) or "nothing"
+                raise FrameError("symbol", f"a frame for {native!r} holds {found}")
+        except FrameError as error:
+            return keeper.reject(error, stamp)
+        for update in mine:
+            actions += keeper.receive(update, link, stamp)
+        return actions
+
+    def snapshot(self, native: str, body: bytes, limit: int, stamp: Stamp) -> list[Action]:
+        """The body of a REST snapshot of `native`; `limit` levels a side were asked for."""
+        keeper = self.keeper(native)
+        try:
+            update = self.exchange.handler.parse_snapshot(native, body)
+        except FrameError as error:
+            return keeper.refuse_snapshot(error)
+        return keeper.snapshot(update, limit, stamp)
+
+    def tick(self, stamp: Stamp) -> Iterator[tuple[str, list[Action]]]:
+        """What time alone decides, for every book where it decides something."""
+        for native, keeper in self.keepers.items():
+            actions = keeper.tick(stamp)
+            if actions:
+                yield native, actions

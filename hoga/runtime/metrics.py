@@ -1,0 +1,35 @@
+"""What the services' metrics share: bucket lists, the one registry, the process's own figures.
+
+Every service declares its metrics in its own `metrics.py`: base units, `_total`, few labels, no symbol as
+a label of a histogram, and children kept rather than looked up by label on the hot path.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+REGISTRY_OF_PROCESS: CollectorRegistry = REGISTRY
+
+LATENCY_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+"""From what a hop on one machine takes to what is surely broken."""
+REST_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_STATM = Path("/proc/self/statm")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    """Resident memory of this process; 0 where the system does not say."""
+    try:
+        return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process since its start."""
+    return time.process_time()

@@ -1,0 +1,52 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Ticker(_message.Message):
+    __slots__ = ("exchange", "symbol", "native_symbol", "last_price", "quote_turnover", "common_turnover", "time_ns")
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    LAST_PRICE_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_TURNOVER_FIELD_NUMBER: _ClassVar[int]
+    COMMON_TURNOVER_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    exchange: str
+    symbol: str
+    native_symbol: str
+    last_price: str
+    quote_turnover: str
+    common_turnover: str
+    time_ns: int
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., last_price: _Optional[str] = ..., quote_turnover: _Optional[str] = ..., common_turnover: _Optional[str] = ..., time_ns: _Optional[int] = ...) -> None: ...
+
+class Universe(_message.Message):
+    __slots__ = ("exchange", "revision", "time_ns", "common_currency", "entries", "listed")
+    class Entry(_message.Message):
+        __slots__ = ("symbol", "native_symbol", "common_turnover", "reason")
+        SYMBOL_FIELD_NUMBER: _ClassVar[int]
+        NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
+        COMMON_TURNOVER_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        symbol: str
+        native_symbol: str
+        common_turnover: str
+        reason: str
+        def __init__(self, symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., common_turnover: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    COMMON_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    LISTED_FIELD_NUMBER: _ClassVar[int]
+    exchange: str
+    revision: int
+    time_ns: int
+    common_currency: str
+    entries: _containers.RepeatedCompositeFieldContainer[Universe.Entry]
+    listed: int
+    def __init__(self, exchange: _Optional[str] = ..., revision: _Optional[int] = ..., time_ns: _Optional[int] = ..., common_currency: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[Universe.Entry, _Mapping]]] = ..., listed: _Optional[int] = ...) -> None: ...

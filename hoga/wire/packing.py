@@ -1,0 +1,51 @@
+"""Large payloads travel compressed, and nothing is unpacked without a bound.
+
+The server refuses messages above its `max_payload` (8 MB in our configuration). A payload above
+`COMPRESS_BYTES` is compressed; what is still above `MESSAGE_BYTES` cannot be sent.
+"""
+
+from __future__ import annotations
+
+import zstandard
+
+from hoga.domain.errors import FrameError
+from hoga.wire import pb
+
+COMPRESS_BYTES = 512 << 10
+MESSAGE_BYTES = 7 << 20
+UNPACKED_BYTES = 64 << 20
+
+_compressor = zstandard.ZstdCompressor(level=1)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+def compress(data: bytes) -> bytes:
+    return _compressor.compress(data)
+
+
+def decompress(data: bytes, limit: int = UNPACKED_BYTES) -> bytes:
+    """The bytes that `compress` packed; FrameError ("size") where they would exceed `limit` or are no zstd."""
+    try:
+        size = zstandard.frame_content_size(data)
+        if size < 0 or size > limit:
+            raise FrameError("size", f"compressed payload announces {size} bytes; at most {limit} are taken")
+        return _decompressor.decompress(data, max_output_size=limit)
+    except zstandard.ZstdError as error:
+        raise FrameError("size", f"payload is not readable zstd: {error}") from None
+
+
+def pack(payload: bytes) -> tuple[pb.RawFrame.Encoding, bytes]:
+    """(encoding, payload) ready for a RawFrame; FrameError ("size") where it cannot be sent."""
+    if len(payload) <= COMPRESS_BYTES:
+        return pb.RawFrame.ENCODING_IDENTITY, payload
+    packed = compress(payload)
+    if len(packed) > MESSAGE_BYTES:
+        raise FrameError("size", f"frame of {len(payload)} bytes is {len(packed)} compressed; {MESSAGE_BYTES} fit")
+    return pb.RawFrame.ENCODING_ZSTD, packed
+
+
+def unpack(frame: pb.RawFrame) -> bytes:
+    """The payload of a RawFrame as the exchange sent it."""
+    if frame.encoding == pb.RawFrame.ENCODING_ZSTD:
+        return decompress(frame.payload)
+    return frame.payload

@@ -1,0 +1,36 @@
+"""Every protobuf message of `orderbook.v1` in one place: `from hoga.wire import pb`."""
+
+from hoga.wire.generated.orderbook.v1.book_pb2 import BookEvent, BookReply, BookRequest, BookState, OrderBook
+from hoga.wire.generated.orderbook.v1.health_pb2 import Health
+from hoga.wire.generated.orderbook.v1.market_pb2 import Ticker, Universe
+from hoga.wire.generated.orderbook.v1.raw_pb2 import (
+    LinkState,
+    LinkStatus,
+    ListingReply,
+    ListingRequest,
+    RawFrame,
+    ReconnectRequest,
+    ResubscribeRequest,
+    RpcReply,
+    SnapshotRequest,
+)
+
+__all__ = [
+    "BookEvent",
+    "BookReply",
+    "BookRequest",
+    "BookState",
+    "Health",
+    "LinkState",
+    "LinkStatus",
+    "ListingReply",
+    "ListingRequest",
+    "OrderBook",
+    "RawFrame",
+    "ReconnectRequest",
+    "ResubscribeRequest",
+    "RpcReply",
+    "SnapshotRequest",
+    "Ticker",
+    "Universe",
+]

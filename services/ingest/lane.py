@@ -1,0 +1,70 @@
+"""One symbol on one link: its frames are numbered, put into envelopes and handed to the bus.
+
+The hot path. An envelope is the concatenation of two serialised halves, which protobuf defines as their
+merge: what never changes is serialised once per lane, what does once per frame. (A message object that is
+reused instead keeps every payload ever assigned to it: measured, 0.5 KB leaked per frame.)
+
+1. `seq` counts every frame of this link and symbol from 1, also those that the bus does not take:
+   readers see the loss as a jump.
+2. A payload too large for a message travels compressed; one that is still too large is refused and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hoga.domain.errors import FrameError
+from hoga.wire import packing, pb, subjects
+
+Publish = Callable[[str, bytes], bool]
+"""`Bus.publish`: (subject, payload) -> taken."""
+
+REST_LINK = "rest"
+"""The link name of REST snapshots."""
+
+_RawFrame = pb.RawFrame
+
+
+class Lane:
+    """Numbers and publishes the frames of one symbol on one link."""
+
+    __slots__ = ("_constant", "_publish", "_subject", "native", "seq", "symbol")
+
+    def __init__(
+        self,
+        exchange: str,
+        symbol: str,
+        native: str,
+        link: str,
+        publish: Publish,
+        kind: pb.RawFrame.Kind = pb.RawFrame.KIND_STREAM,
+    ) -> None:
+        self.symbol = symbol
+        self.native = native
+        self.seq = 0
+        self._publish = publish
+        self._subject = subjects.raw(exchange, symbol)
+        self._constant = _RawFrame(
+            exchange=exchange,
+            symbol=symbol,
+            native_symbol=native,
+            link=link,
+            kind=kind,
+            encoding=_RawFrame.ENCODING_IDENTITY,
+        ).SerializeToString()
+
+    def send(self, frame: bytes, receive_time_ns: int) -> bool:
+        """Hands one frame to the bus; False where it was thrown away. FrameError ("size") where it cannot be sent."""
+        self.seq = seq = self.seq + 1
+        if len(frame) > packing.COMPRESS_BYTES:
+            return self._send_large(frame, receive_time_ns)
+        varying = _RawFrame(link_seq=seq, receive_time_ns=receive_time_ns, payload=frame)
+        return self._publish(self._subject, self._constant + varying.SerializeToString())
+
+    def _send_large(self, frame: bytes, receive_time_ns: int) -> bool:
+        try:
+            encoding, payload = packing.pack(frame)
+        except FrameError as error:
+            raise FrameError(error.reason, f"{self.symbol}: {error}") from None
+        varying = _RawFrame(link_seq=self.seq, receive_time_ns=receive_time_ns, encoding=encoding, payload=payload)
+        return self._publish(self._subject, self._constant + varying.SerializeToString())

@@ -1,0 +1,88 @@
+"""What the links of one connector have in common, and the words in which they report their end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import aiohttp
+
+from hoga.exchanges.base import Exchange
+from services.ingest.lane import Publish
+from services.ingest.observers import Observers, Oddities, Pulse
+from services.ingest.subscriptions import ACK_PATIENCE_S
+
+
+class EndKind(Enum):
+    """Why a link ended; the values are metric labels."""
+
+    CLOSED = "closed"
+    """The exchange closed it in order."""
+    LOST = "lost"
+    """Reset, or gone without a close frame."""
+    SILENT = "silent"
+    """Nothing arrived for the idle timeout."""
+    OVERSIZE = "oversize"
+    FLOOD = "flood"
+    """Little but frames that nobody understands."""
+    DEAF = "deaf"
+    """Subscription requests are not answered."""
+    REPLACED = "replaced"
+    """A fresh link took over."""
+    STOPPED = "stopped"
+    """Nobody needs it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    kind: EndKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a link waits for what; seconds."""
+
+    connect_s: float = 10.0
+    ack_s: float = ACK_PATIENCE_S
+    first_frame_s: float = 30.0
+    """Silence of a subscribed symbol after which it is mentioned."""
+    look_s: float = 1.0
+    """Period of the watchdog."""
+    settle_s: float = 30.0
+    """How long a fresh link may take to get its subscriptions answered before it replaces the old one anyway."""
+    healthy_s: float | None = None
+    """A connection that held for so long clears the record of failures; None: a minute or the backoff ceiling."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one link; `add` sums them up over the links of a slot."""
+
+    frames: int = 0
+    """Of any sort, heartbeats included."""
+    bytes: int = 0
+    published: int = 0
+    dropped: int = 0
+    """Book frames that the bus did not take."""
+    stray: int = 0
+    """Book frames of symbols that this link does not carry (any more)."""
+    unknown: int = 0
+
+    def add(self, other: Tally) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Handed to every link; `changed` fires whenever the state of any of them does."""
+
+    exchange: Exchange
+    url: str
+    session: aiohttp.ClientSession
+    publish: Publish
+    observers: Observers
+    patience: Patience = field(default_factory=Patience)
+    oddities: Oddities = field(default_factory=Oddities)
+    changed: Pulse = field(default_factory=Pulse)

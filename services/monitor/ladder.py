@@ -1,0 +1,155 @@
+"""One book as the page's ladder shows it: exact decimal text, best first, with running totals.
+
+Everything is computed on the wire's integers; the text of a column carries as many decimals as its finest value
+needs, so that the figures stand under each other. No float touches a price or a size; `spread_bps` is for eyes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
+
+import msgspec
+
+from hoga.domain.types import Stamp
+from hoga.wire import pb
+
+from .books import Book
+
+DEPTH = 25
+"""Levels a side that are sent to the page."""
+MAX_EXPONENT = 40
+"""Beyond, no exchange quotes: shown with an exponent instead of a page of zeros."""
+MS = 1_000_000
+
+
+class Ladder(msgspec.Struct, frozen=True, kw_only=True):
+    """Sent to the page up to ten times a second. `sequence` is text: JavaScript's numbers end at 2^53."""
+
+    type: str = "ladder"
+    exchange: str
+    symbol: str
+    native_symbol: str
+    state: str
+    reason: str
+    verified: bool
+    sequence: str
+    epoch: str
+    revision: int
+    missing: int
+    gaps: int
+    resyncs: int
+    bids: list[tuple[str, str, str]]
+    """(price, size, running total), best first."""
+    asks: list[tuple[str, str, str]]
+    bids_known: int
+    asks_known: int
+    spread: str
+    spread_bps: float | None
+    age_ms: int
+    exchange_to_receive_ms: float | None
+    """None where the exchange gives no time."""
+    receive_to_publish_ms: float
+
+
+def ladder(book: Book, now: Stamp) -> Ladder:
+    """The newest decoded message of a book; decode and judge it before."""
+    message = book.book
+    price_exponent, size_exponent = message.price_exponent, message.size_exponent
+    bids, asks = _side(message.bid_price, message.bid_size), _side(message.ask_price, message.ask_size)
+    sides = [[price for price, _ in side] for side in (bids, asks)]
+    sizes = [[size for _, size in side] for side in (bids, asks)]
+    price_places = places((price for side in sides for price in side), price_exponent)
+    size_places = places((size for side in sizes for size in side), size_exponent)
+
+    def rows(prices: Sequence[int], amounts: Sequence[int]) -> list[tuple[str, str, str]]:
+        return [
+            (
+                decimal(price, price_exponent, price_places),
+                decimal(size, size_exponent, size_places),
+                decimal(total, size_exponent, size_places),
+            )
+            for price, size, total in zip(prices, amounts, accumulate(amounts), strict=True)
+        ]
+
+    gap, bps = spread(message)
+    return Ladder(
+        exchange=book.exchange,
+        symbol=book.symbol,
+        native_symbol=message.native_symbol,
+        state=book.state,
+        reason=book.reason,
+        verified=message.verified,
+        sequence=str(message.sequence),
+        epoch=f"{message.epoch:x}",
+        revision=message.revision,
+        missing=message.missing,
+        gaps=message.gap_count,
+        resyncs=message.resync_count,
+        bids=rows(sides[0], sizes[0]),
+        asks=rows(sides[1], sizes[1]),
+        bids_known=message.bids_known,
+        asks_known=message.asks_known,
+        spread=decimal(gap, price_exponent) if gap is not None else "",
+        spread_bps=bps,
+        age_ms=book.age_ns(now.mono_ns) // MS,
+        exchange_to_receive_ms=_between(message.exchange_time_ns, message.receive_time_ns),
+        receive_to_publish_ms=_between(message.receive_time_ns, message.publish_time_ns) or 0.0,
+    )
+
+
+def best(message: pb.OrderBook) -> tuple[str, str]:
+    """Best bid and best ask as text; empty where a side is."""
+    prices = [*message.bid_price[:1], *message.ask_price[:1]]
+    width = places(prices, message.price_exponent)
+    texts = [
+        decimal(column[0], message.price_exponent, width) if column else ""
+        for column in (message.bid_price, message.ask_price)
+    ]
+    return texts[0], texts[1]
+
+
+def spread(message: pb.OrderBook) -> tuple[int | None, float | None]:
+    """(mantissa, basis points of the middle); None where a side is empty."""
+    if not message.bid_price or not message.ask_price:
+        return None, None
+    bid, ask = message.bid_price[0], message.ask_price[0]
+    return ask - bid, round(20_000 * (ask - bid) / (ask + bid), 3) if ask + bid > 0 else None
+
+
+def decimal(mantissa: int, exponent: int, width: int | None = None) -> str:
+    """`mantissa * 10^exponent`, exactly, with `width` decimals (default: as many as it needs).
+
+    >>> decimal(6150010, -2), decimal(5, -3), decimal(12, 2), decimal(150, -2), decimal(-150, -2, 2)
+    ('61500.1', '0.005', '1200', '1.5', '-1.50')
+    """
+    if not -MAX_EXPONENT <= exponent <= MAX_EXPONENT:
+        return f"{mantissa}e{exponent}"
+    if exponent >= 0:
+        whole, fraction = str(abs(mantissa) * 10**exponent), ""
+    else:
+        digits = str(abs(mantissa)).rjust(1 - exponent, "0")
+        whole, fraction = digits[:exponent], digits[exponent:].rstrip("0")
+    if width is not None:
+        fraction = fraction.ljust(width, "0")
+    sign = "-" if mantissa < 0 else ""
+    return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+
+def places(mantissas: Iterable[int], exponent: int) -> int:
+    """Decimals that the finest of the values needs."""
+    if not -MAX_EXPONENT <= exponent < 0:
+        return 0
+    needed = 0
+    for mantissa in mantissas:
+        while needed < -exponent and mantissa % 10 ** (-exponent - needed):
+            needed += 1
+    return needed
+
+
+def _side(prices: Iterable[int], sizes: Iterable[int]) -> list[tuple[int, int]]:
+    return list(islice(zip(prices, sizes, strict=False), DEPTH))
+
+
+def _between(start_ns: int, end_ns: int) -> float | None:
+    return round((end_ns - start_ns) / MS, 3) if start_ns and end_ns else None

@@ -1,0 +1,74 @@
+"""Tick tables: every price an exchange allows, numbered.
+
+A price is a mantissa with the table's `decimals`; its index counts the allowed prices from zero upwards. Books are
+kept by index, so that one step up is one tick up whatever the tick is there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from decimal import Decimal
+
+
+class TickTable:
+    """`bands`: (lowest price of the band, tick) as decimal text, lowest first, the first one from 0."""
+
+    def __init__(self, decimals: int, bands: Sequence[tuple[str, str]]) -> None:
+        self.decimals = decimals
+        self._prices = [_mantissa(lowest, decimals) for lowest, _ in bands]
+        self._steps = [_mantissa(tick, decimals) for _, tick in bands]
+        self._indexes = [0]
+        for n in range(1, len(bands)):
+            span = self._prices[n] - self._prices[n - 1]
+            if span % self._steps[n - 1]:
+                raise ValueError(f"band {bands[n - 1]} does not end on a tick")
+            self._indexes.append(self._indexes[-1] + span // self._steps[n - 1])
+
+    def price(self, index: int) -> int:
+        """The mantissa of the price with this index (>= 0)."""
+        band = bisect_right(self._indexes, index) - 1
+        return self._prices[band] + (index - self._indexes[band]) * self._steps[band]
+
+    def index(self, price: float) -> float:
+        """Where a price (in quote units) lies between the indexes."""
+        mantissa = price * 10**self.decimals
+        band = bisect_right(self._prices, mantissa) - 1
+        return self._indexes[band] + (mantissa - self._prices[band]) / self._steps[band]
+
+    def step(self, index: int) -> int:
+        """The tick just above this index, as a mantissa."""
+        return self._steps[bisect_right(self._indexes, index) - 1]
+
+
+def flat(tick: str, decimals: int) -> TickTable:
+    """One tick for every price; `decimals` as the exchange writes prices."""
+    return TickTable(decimals, [("0", tick)])
+
+
+def upbit_krw() -> TickTable:
+    """Upbit's KRW market since 2025-07-31 (docs.upbit.com/kr/docs/krw-market-info)."""
+    bands = [("0", "0.00000001"), ("0.00001", "0.0000001"), ("0.0001", "0.000001"), ("0.001", "0.00001")]
+    bands += [("0.01", "0.0001"), ("0.1", "0.001"), ("1", "0.01"), ("10", "0.1"), ("100", "1"), ("5000", "5")]
+    bands += [("10000", "10"), ("50000", "50"), ("100000", "100"), ("500000", "500"), ("1000000", "1000")]
+    return TickTable(8, bands)
+
+
+def upbit_usdt() -> TickTable:
+    """Upbit's USDT market since 2024-08-19."""
+    bands = [("0", "0.00000001"), ("0.0001", "0.0000001"), ("0.001", "0.000001"), ("0.01", "0.00001")]
+    return TickTable(8, [*bands, ("0.1", "0.0001"), ("1", "0.001"), ("10", "0.01")])
+
+
+def bithumb_krw() -> TickTable:
+    """Bithumb's KRW market; the bands below 100 won are approximate."""
+    bands = [("0", "0.0001"), ("1", "0.001"), ("10", "0.01"), ("100", "0.1"), ("1000", "1"), ("5000", "5")]
+    bands += [("10000", "10"), ("50000", "50"), ("100000", "100"), ("500000", "500"), ("1000000", "1000")]
+    return TickTable(4, bands)
+
+
+def _mantissa(text: str, decimals: int) -> int:
+    scaled = Decimal(text).scaleb(decimals)
+    if scaled != int(scaled):
+        raise ValueError(f"{text} has more than {decimals} decimals")
+    return int(scaled)
