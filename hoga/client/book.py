@@ -40,9 +40,10 @@ class Level(NamedTuple):
 class BookView:
     """A book at one moment, best levels first.
 
-    `lost` counts the books of this symbol that were published on the way here and never arrived (0 where the
-    publisher began a new life: then `new_epoch` is true). `skipped` counts those that did arrive and were
-    replaced by newer ones because the consumer was busy.
+    `lost` counts the books of this symbol that were published since the one before and never arrived: lost, or
+    passed over by the bus for a newer one (0 where the publisher began a new life: then `new_epoch` is true).
+    `skipped` counts those that did arrive and were replaced by newer ones because the consumer was busy. Each
+    book is whole, so neither makes this one wrong.
     """
 
     def __init__(

@@ -45,14 +45,17 @@ class Client:
         settings: NatsSettings | None = None,
         bus: Bus | None = None,
         name: str = "client",
+        timeout_s: float = 5.0,
         stale_after_s: float = STALE_AFTER_S,
     ) -> None:
         """Where the bus is: `bus` (already connected; it is left open), else `settings`, else the environment
         (HOGA_NATS_URL, HOGA_NATS_USER …) and `hoga.toml`; `url` overrides the address alone.
 
-        `stale_after_s`: silence of a publisher after which its books are STALE; 0 trusts for ever.
+        `timeout_s`: patience for the first connection. `stale_after_s`: silence of a publisher after which its books are STALE; 0 trusts for ever.
         """
-        self._session = Session(bus=bus, settings=settings, url=url, name=name, stale_after_s=stale_after_s)
+        self._session = Session(
+            bus=bus, settings=settings, url=url, name=name, timeout_s=timeout_s, stale_after_s=stale_after_s
+        )
         self._callbacks = Callbacks()
 
     async def connect(self) -> None:

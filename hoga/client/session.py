@@ -35,13 +35,21 @@ class Session:
     """Opened once, closed once. `bus`: given, already connected, and left open; else made from `settings`."""
 
     def __init__(
-        self, *, bus: Bus | None, settings: NatsSettings | None, url: str | None, name: str, stale_after_s: float
+        self,
+        *,
+        bus: Bus | None,
+        settings: NatsSettings | None,
+        url: str | None,
+        name: str,
+        timeout_s: float,
+        stale_after_s: float,
     ) -> None:
         self._bus = bus
         self._own_bus = bus is None
         self._settings = settings
         self._url = url
         self._name = name
+        self._timeout_s = timeout_s
         self._publishers = Publishers(round(stale_after_s * 1e9))
         self._streams: WeakSet[Stream[Any]] = WeakSet()
         self._inboxes: WeakSet[BookInbox] = WeakSet()
@@ -60,7 +68,7 @@ class Session:
             settings = self._settings or load_settings().nats
             if self._url is not None:
                 settings = msgspec.structs.replace(settings, url=self._url)
-            self._bus = await connect_nats(settings, name=self._name)
+            self._bus = await connect_nats(settings, name=self._name, timeout_s=self._timeout_s)
         self._watch = await self._bus.subscribe(subjects.health("*"), self._on_health)
         self._reviews = asyncio.create_task(self._review_in_time(), name="hoga client review")
 
@@ -81,7 +89,7 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        return self._bus is not None and not self._closed and self._bus.connected
+        return self._bus is not None and self._watch is not None and not self._closed and self._bus.connected
 
     @property
     def bus(self) -> Bus:

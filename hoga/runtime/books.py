@@ -6,13 +6,13 @@ returns what was decided; it does no I/O and knows no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hoga.domain.actions import Action
-from hoga.domain.errors import FrameError
+from hoga.domain.errors import FrameError, snippet
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.sequenced import SequencedKeeper
-from hoga.domain.types import Stamp
+from hoga.domain.types import Stamp, Update
 from hoga.domain.whole import WholeBookKeeper
 from hoga.exchanges.base import BookStart, Exchange
 
@@ -26,40 +26,44 @@ def make_keeper(exchange: Exchange, rules: KeeperRules) -> Keeper:
 
 
 class BookShelf:
-    """The books of one exchange, by native id."""
+    """The books of one exchange, by a key of the caller's (the canonical symbol, or the native id)."""
 
     def __init__(self, exchange: Exchange, rules: KeeperRules) -> None:
         self.exchange = exchange
         self.rules = rules
         self.keepers: dict[str, Keeper] = {}
+        self.observe: Callable[[str, Update], None] | None = None
+        """Sees every parsed stream update, with its key, before the keeper does."""
 
-    def keeper(self, native: str) -> Keeper:
+    def keeper(self, key: str) -> Keeper:
         """The keeper of a symbol, made where there is none."""
-        keeper = self.keepers.get(native)
+        keeper = self.keepers.get(key)
         if keeper is None:
-            keeper = self.keepers[native] = make_keeper(self.exchange, self.rules)
+            keeper = self.keepers[key] = make_keeper(self.exchange, self.rules)
         return keeper
 
-    def frame(self, native: str, frame: bytes, link: str, stamp: Stamp) -> list[Action]:
+    def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> list[Action]:
         """One websocket frame that was routed to `native`; what it says of other symbols is left to their frames."""
-        keeper = self.keeper(native)
+        keeper = self.keeper(key)
         keeper.counters.frames += 1
-        actions: list[Action] = []
         try:
             updates = self.exchange.handler.parse(frame)
             mine = [update for update in updates if update.native_symbol == native]
             if not mine:
                 found = ", ".join(sorted({update.native_symbol for update in updates})) or "nothing"
-                raise FrameError("symbol", f"a frame for {native!r} holds {found}")
+                raise FrameError("symbol", f"a frame for {native!r} holds {snippet(found)}")
         except FrameError as error:
             return keeper.reject(error, stamp)
+        actions: list[Action] = []
         for update in mine:
+            if self.observe is not None:
+                self.observe(key, update)
             actions += keeper.receive(update, link, stamp)
         return actions
 
-    def snapshot(self, native: str, body: bytes, limit: int, stamp: Stamp) -> list[Action]:
+    def snapshot(self, key: str, native: str, body: bytes, limit: int, stamp: Stamp) -> list[Action]:
         """The body of a REST snapshot of `native`; `limit` levels a side were asked for."""
-        keeper = self.keeper(native)
+        keeper = self.keeper(key)
         try:
             update = self.exchange.handler.parse_snapshot(native, body)
         except FrameError as error:
@@ -68,7 +72,7 @@ class BookShelf:
 
     def tick(self, stamp: Stamp) -> Iterator[tuple[str, list[Action]]]:
         """What time alone decides, for every book where it decides something."""
-        for native, keeper in self.keepers.items():
+        for key, keeper in self.keepers.items():
             actions = keeper.tick(stamp)
             if actions:
-                yield native, actions
+                yield key, actions

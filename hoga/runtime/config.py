@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 
 from hoga.domain.errors import ConfigError, snippet
+from hoga.exchanges import registry
 from hoga.runtime import knobs
 from hoga.runtime.knobs import Knob
 from hoga.runtime.settings import (
@@ -99,7 +100,8 @@ def describe() -> str:
         lines += [line for knob in knobs.of(struct) for line in _entry(f"{PREFIX}{section.upper()}", knob)]
     for path, struct in _PER_EXCHANGE.items():
         prefix = PREFIX + "_".join(path).upper()
-        lines += ["", f"# --- {'.'.join(path)}.<code>: {knobs.title(struct)} <CODE> is e.g. BINANCE_SPOT."]
+        codes = ", ".join(registry.supported()).upper()
+        lines += ["", f"# --- {'.'.join(path)}.<code>: {knobs.title(struct)} <CODE> is one of {codes}."]
         lines += [line for knob in knobs.of(struct) for line in _entry(f"{prefix}_<CODE>", knob)]
     return "\n".join(lines).lstrip("\n") + "\n"
 
@@ -107,10 +109,12 @@ def describe() -> str:
 def summary(settings: Settings) -> str:
     """What differs from the defaults, in one line fit for the log; secrets are masked."""
     found = []
-    for where, value, default in _compare(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), ()):
-        if value != default:
-            shown = "***" if where[-1] == "password" else value
-            found.append(f"{'.'.join(where)}={shown}")
+    for section, struct in _SECTIONS.items():
+        found += _differences(section, getattr(settings, section), struct())
+    for code, exchange in settings.exchanges.items():
+        found += _differences(f"exchanges.{code}", exchange, ExchangeSettings())
+    for code, rules in settings.universe.exchanges.items():
+        found += _differences(f"universe.exchanges.{code}", rules, settings.universe)
     return " ".join(found) or "all defaults"
 
 
@@ -225,15 +229,11 @@ def _find(struct: type[msgspec.Struct], key: str, name: str) -> Knob:
 
 def _check_exchange(code: str, name: str) -> None:
     known = _known_exchanges()
-    if known and code not in known:
+    if code not in known:
         raise ConfigError(f"{name}: unknown exchange {snippet(code)!r}{_suggest(code, known)}")
 
 
 def _known_exchanges() -> list[str]:
-    try:
-        from hoga.exchanges import registry
-    except ImportError:
-        return []
     return registry.supported()
 
 
@@ -265,11 +265,10 @@ def _entry(prefix: str, knob: Knob) -> list[str]:
     return [f"# {knob.meaning} [{knob.allowed}]", f"#{prefix}_{knob.key.upper()}={knob.default_text}"]
 
 
-def _compare(
-    value: Any, default: Any, where: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _compare(inner, default.get(key) if isinstance(default, dict) else None, (*where, key))
-    else:
-        yield where, value, default
+def _differences(where: str, struct: msgspec.Struct, default: msgspec.Struct) -> list[str]:
+    found = []
+    for knob in knobs.of(type(struct)):
+        value = getattr(struct, knob.key)
+        if value != getattr(default, knob.key):
+            found.append(f"{where}.{knob.key}={knob.show(value)}")
+    return found

@@ -101,8 +101,8 @@ def book_record(exchange: str, symbol: str, book: object, *, depth: int, time_ns
     return BookRecord(
         exchange,
         symbol,
-        ts=book.get("timestamp", book.get("ts", time_ns // NS_PER_MS)),
-        seq=book.get("sequence", book.get("seq", 0)),
+        ts=_first(book, "timestamp", "ts", default=time_ns // NS_PER_MS),
+        seq=_first(book, "sequence", "seq", default=0),
         bids=_levels(book, "bids", depth),
         asks=_levels(book, "asks", depth),
         missing=tuple(side for side in ("bids", "asks") if book.get(side) is None),
@@ -122,6 +122,10 @@ def _second(epoch_s: int) -> str:
 @lru_cache(maxsize=4)
 def _date(epoch_s: int) -> str:
     return datetime.fromtimestamp(epoch_s, UTC).astimezone().strftime("%Y-%m-%d")
+
+
+def _first(book: Mapping[str, Any], *names: str, default: int) -> Any:
+    return next((book[name] for name in names if book.get(name) is not None), default)
 
 
 def _levels(book: Mapping[str, Any], side: str, depth: int) -> list[Any]:

@@ -1,7 +1,7 @@
 """How this process is: the board of facts, /metrics and /healthz, and the Health message each second.
 
-    GET /healthz   200 or 503, {"service", "instance", "healthy", "reasons": {check: why not}}
-    GET /metrics   Prometheus text
+GET /healthz   200 or 503, {"service", "instance", "healthy", "reasons": {check: why not}}
+GET /metrics   Prometheus text
 """
 
 from __future__ import annotations
@@ -151,7 +151,9 @@ async def listen(runner: web.AppRunner, host: str, port: int, *, knobs: str) -> 
     except OSError as error:
         host_knob, _, port_knob = knobs.partition(" and ")
         if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"port {port} on {host} is busy: set {port_knob} to another port (0: any free one)") from None
+            raise ConfigError(
+                f"port {port} on {host} is busy: set {port_knob} to another port (0: any free one)"
+            ) from None
         if error.errno == errno.EACCES:
             raise ConfigError(f"port {port} on {host} is not permitted: set {port_knob} to one above 1023") from None
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror or error}: set {host_knob}") from None

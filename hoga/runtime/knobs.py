@@ -5,6 +5,7 @@ The limits are the msgspec annotations in `hoga.runtime.settings`; this turns th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -15,6 +16,7 @@ from hoga.domain.errors import ConfigError, snippet
 
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
+_LOGIN = re.compile(r"//[^/@,\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ class Knob:
     @property
     def default_text(self) -> str:
         """The default as it would be written in the environment."""
-        if isinstance(self.default, list):
-            return ",".join(self.default)
-        if isinstance(self.default, bool):
-            return "1" if self.default else "0"
-        return f"{self.default}"
+        return _spell(self.default)
+
+    def show(self, value: object) -> str:
+        """A value for the log: without secrets and line breaks."""
+        if self.secret:
+            return "***"
+        return snippet(_LOGIN.sub("//***@", _spell(value)))
 
     def parse(self, text: str) -> object:
         """The value that `text` from the environment spells, unchecked; the text itself where it spells none."""
@@ -54,8 +58,7 @@ class Knob:
         try:
             checked = msgspec.convert(value, self.type)
         except msgspec.ValidationError:
-            shown = "***" if self.secret else snippet(str(value)) if value != "" else "''"
-            raise ConfigError(f"{name} = {shown}: allowed is {self.allowed}") from None
+            raise ConfigError(f"{name} = {self.show(value) or repr('')}: allowed is {self.allowed}") from None
         if isinstance(checked, float) and checked != checked:
             raise ConfigError(f"{name} = nan: allowed is {self.allowed}")
         return checked
@@ -92,6 +95,14 @@ def names(struct: type[msgspec.Struct]) -> list[str]:
 def title(struct: type[msgspec.Struct]) -> str:
     """The first line of the section's docstring."""
     return (struct.__doc__ or "").strip().splitlines()[0]
+
+
+def _spell(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value)
 
 
 def _base(hint: Any) -> Any:

@@ -37,8 +37,6 @@ def setup_logging(settings: LogSettings, service: str, stream: TextIO | None = N
 class OneLine(logging.Formatter):
     """Time, level, service, logger, message; line breaks inside, tracebacks included, become ` | `."""
 
-    converter = time.gmtime
-
     def __init__(self, service: str) -> None:
         super().__init__()
         self._service = service
@@ -47,7 +45,7 @@ class OneLine(logging.Formatter):
         text = record.getMessage()
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", self.converter(record.created))
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         name = record.name.rpartition(".")[2]
         line = f"{moment}.{int(record.msecs):03d}Z {record.levelname} {self._service} {name}: {text}"
         return " | ".join(part for part in line.splitlines() if part.strip())

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 REGISTRY_OF_PROCESS: CollectorRegistry = REGISTRY
 
@@ -20,6 +24,21 @@ REST_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 _STATM = Path("/proc/self/statm")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class ReadAtScrape(Collector):
+    """Metrics that are plain numbers of some object, read when Prometheus asks: nothing on the hot path.
+
+    `rows` are (name, help, read); a name ending in `_total` is a counter, any other a gauge.
+    """
+
+    def __init__(self, rows: list[tuple[str, str, Callable[[], float]]]) -> None:
+        self._rows = rows
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, read in self._rows:
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield family(name, text, value=read())
 
 
 def resident_bytes() -> int:

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription as NatsSubscription
 
 from hoga.domain.errors import BusError, snippet
 from hoga.runtime.settings import NatsSettings
@@ -31,16 +34,22 @@ PINGS_MISSED = 2
 CONNECT_TIMEOUT_S = 2
 CLIENT_PENDING_BYTES = 256 << 10
 """What nats-py may hold before its `publish` waits; the bounded queue is ours, in front of it."""
+PENDING_MESSAGES = 1 << 18
+PENDING_BYTES = 64 << 20
+"""What may wait for one subscription's handler; beyond, messages are dropped and counted."""
 
 _DENIED = re.compile(r"permissions violation for (publish|subscription) to \"?([^\s\"]+)")
 _NEVER_S = 86400
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class NatsLink:
     """A live connection; made by `open_link`."""
 
-    def __init__(self, client: Client, user: str, on_slow: Callable[[str], None], on_denied: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: Client, user: str, on_slow: Callable[[str], None], on_denied: Callable[[str], None]
+    ) -> None:
         self.client = client
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.handed = 0
@@ -53,7 +62,7 @@ class NatsLink:
         self._waiters: dict[str, list[asyncio.Future[str]]] = {}
         self._last_denial = ""
         self._watchdog: asyncio.Task[None] | None = None
-        self._endings: set[asyncio.Task[None]] = set()
+        self._burial: asyncio.Task[None] | None = None
 
     @property
     def alive(self) -> bool:
@@ -69,76 +78,110 @@ class NatsLink:
     # --- doing things on the link
 
     async def run(self, work: Coroutine[Any, Any, T], *, subject: str = "") -> T:
-        """Awaits `work`; BusError when the link is lost meanwhile or the server denies `subject`."""
-        task = asyncio.ensure_future(work)
-        denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        waiters = self._waiters.setdefault(subject.lower(), [])
-        waiters.append(denied)
+        """Awaits `work`; BusError when it fails, the link is lost meanwhile or the server denies `subject`."""
         try:
-            await asyncio.wait({task, self.lost, denied}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            if denied.done():
-                raise BusError(denied.result())
-            raise BusError(f"the message bus went away ({self.lost.result()})")
-        finally:
-            waiters.remove(denied)
-            if not waiters:
-                self._waiters.pop(subject.lower(), None)
-            if not task.done():
-                task.cancel()
-                task.add_done_callback(_consume)
+            return await self._run(work, subject)
+        except (nats_errors.Error, OSError) as error:
+            raise BusError(f"the message bus failed: {_text(error)}") from None
+
+    async def subscribe(
+        self, subject: str, receive: Callable[[Msg], Awaitable[None]], *, queue: str = ""
+    ) -> NatsSubscription:
+        """Asks for a subject; whether the server allows it is known after `settle`."""
+        return await self.run(
+            self.client.subscribe(
+                subject,
+                queue=queue,
+                cb=receive,
+                pending_msgs_limit=PENDING_MESSAGES,
+                pending_bytes_limit=PENDING_BYTES,
+            ),
+            subject=subject,
+        )
 
     async def request(self, subject: str, payload: bytes, timeout_s: float) -> Msg:
         """The answer; BusError naming the subject where there is none."""
         if len(payload) > self.max_payload:
             raise BusError(f"request on {subject} is {len(payload)} bytes; the server allows {self.max_payload}")
         try:
-            return await self.run(self.client.request(subject, payload, timeout=timeout_s), subject=subject)
+            return await self._run(self.client.request(subject, payload, timeout=timeout_s), subject)
         except nats_errors.NoRespondersError:
-            raise BusError(f"nobody answers on {subject}") from None
+            raise NobodyError(f"nobody answers on {subject}") from None
         except (nats_errors.TimeoutError, TimeoutError):
             hint = f" (NATS said before: {self._last_denial})" if self._last_denial else ""
             raise BusError(f"no answer on {subject} within {timeout_s:g} s{hint}") from None
         except (nats_errors.Error, OSError) as error:
             raise BusError(f"request on {subject} failed: {_text(error)}") from None
 
-    async def settle(self) -> None:
-        """Returns once the server has processed all that was sent before; BusError when lost."""
+    async def settle(self, subject: str = "") -> None:
+        """Returns once the server has processed all that was sent before; BusError when it denies `subject`."""
+        await self.run(self.client.rtt(_NEVER_S), subject=subject)
+
+    async def _run(self, work: Coroutine[Any, Any, T], subject: str) -> T:
+        task = asyncio.ensure_future(work)
+        denied: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        key = subject.lower()
+        self._waiters.setdefault(key, []).append(denied)
+        waited: set[asyncio.Future[Any]] = {task, self.lost, denied}
         try:
-            await self.run(self.client.rtt(_NEVER_S))
-        except (nats_errors.Error, OSError) as error:
-            raise BusError(f"the message bus went away ({_text(error)})") from None
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if denied.done():
+                raise BusError(denied.result())
+            if task.done():
+                return task.result()
+            raise BusError(f"the message bus went away ({self.lost.result()})")
+        finally:
+            self._waiters[key].remove(denied)
+            if not self._waiters[key]:
+                del self._waiters[key]
+            if not task.done():
+                task.cancel()
+            task.add_done_callback(_consume)
 
     # --- the end
 
+    async def end(self) -> str:
+        """Waits for the end; why it came."""
+        await asyncio.wait({self.lost})
+        return self.lost.result()
+
     def lose(self, reason: str) -> None:
         """Ends the link now; what it still held is gone."""
-        if not self.lost.done():
-            self.lost.set_result(reason)
+        if self.lost.done():
+            return
+        self.lost.set_result(reason)
         _abort(self.client)
-        ending = asyncio.create_task(self._bury())
-        self._endings.add(ending)
-        ending.add_done_callback(self._endings.discard)
+        self._burial = asyncio.create_task(self._bury())
 
     async def close(self, patience_s: float) -> None:
         """Waits for the server to have everything, then closes."""
         with contextlib.suppress(BusError, TimeoutError):
             await asyncio.wait_for(self.settle(), patience_s)
+            self.confirmed = self.handed
         self.lose("closed")
-        await asyncio.gather(*self._endings, return_exceptions=True)
+        await self.buried()
+
+    async def buried(self) -> None:
+        """Waits until nothing of the lost connection runs any more."""
+        if self._burial is not None:
+            await asyncio.wait({self._burial})
 
     async def _bury(self) -> None:
-        if self._watchdog is not None and self._watchdog is not asyncio.current_task():
+        if self._watchdog is not None:
             self._watchdog.cancel()
+        # nats-py closes the subscriptions' tasks last, and not at all where its socket is already gone.
+        tasks = [sub._wait_for_msgs_task for sub in self.client._subs.values()]
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.client.close(), 2.0)
+        for task in tasks:
+            if task is not None and not task.done():
+                task.cancel()
 
     # --- what nats-py tells
 
     async def on_closed(self) -> None:
-        if self.alive:
-            self.lose(_text(self.client.last_error) if self.client.last_error else "the server closed the connection")
+        error = self.client.last_error
+        self.lose(_text(error) if error else "the server closed the connection")
 
     async def on_error(self, error: Exception) -> None:
         if isinstance(error, nats_errors.SlowConsumerError):
@@ -147,9 +190,10 @@ class NatsLink:
         text = _text(error)
         found = _DENIED.search(text.lower())
         if found is None:
+            log.debug("nats: %s", text)
             return
         user = f" for user {self._user}" if self._user else ""
-        self._last_denial = f"permission denied{user}: {found[1]} {found[2]}"
+        self._last_denial = f"permission denied{user}: {found[1]} to {found[2]}"
         self._on_denied(self._last_denial)
         for waiter in self._waiters.get(found[2], []):
             if not waiter.done():
@@ -162,10 +206,8 @@ class NatsLink:
             await asyncio.sleep(PING_PERIOD_S)
             if self.client.is_closed:
                 self.lose("the connection was closed")
-                return
-            if not await self._answers():
+            elif not await self._answers():
                 self.lose(f"no answer to a ping for {PINGS_MISSED * PING_PATIENCE_S:g} s")
-                return
 
     async def _answers(self) -> bool:
         """Whether the server answers a ping, or anything else arrives, before patience ends.
@@ -188,7 +230,11 @@ class NatsLink:
         return False
 
     def _arrived(self) -> int:
-        return int(self.client.stats["in_msgs"])
+        return self.client.stats["in_msgs"]
+
+
+class NobodyError(BusError):
+    """A request on a subject that nobody serves."""
 
 
 async def open_link(
@@ -236,8 +282,8 @@ async def open_link(
 def _refusal(settings: NatsSettings, reason: str) -> str:
     if "authorization" in reason.lower():
         user = settings.user or "(none)"
-        return f"NATS at {settings.url} refuses the login of user {user}: check HOGA_NATS_USER and HOGA_NATS_PASSWORD"
-    return f"NATS at {settings.url} does not answer ({reason})"
+        return f"NATS at {settings.address} refuses user {user}: check HOGA_NATS_USER and HOGA_NATS_PASSWORD"
+    return f"NATS at {settings.address} does not answer ({reason})"
 
 
 def _abort(client: Client) -> None:
@@ -248,11 +294,14 @@ def _abort(client: Client) -> None:
         writer.transport.abort()
 
 
-def _text(error: Exception | None) -> str:
+def _text(error: Exception) -> str:
     if isinstance(error, TimeoutError | nats_errors.TimeoutError):
         return "timeout"
-    text = str(error).removeprefix("nats: ").strip("'\" ") or type(error).__name__
-    return snippet(text)
+    if isinstance(error, ConnectionRefusedError) or "Connect call failed" in str(error):
+        return "connection refused"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return snippet(str(error).removeprefix("nats: ").strip("'\" ") or type(error).__name__)
 
 
 def _consume(task: asyncio.Future[Any]) -> None:

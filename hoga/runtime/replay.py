@@ -78,7 +78,7 @@ def _play(run: Replay, record: tape.Record) -> None:
         route = run.exchange.strategy.route(frame)
         if route.kind is RouteKind.BOOK:
             for native in route.symbols:
-                run.shelf.frame(native, frame, record.conn, stamp)
+                run.shelf.frame(native, native, frame, record.conn, stamp)
         elif route.kind is RouteKind.UNKNOWN:
             run.unknown += 1
             _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
@@ -95,7 +95,7 @@ def _play_rest(run: Replay, url: str, body: bytes, stamp: Stamp) -> None:
     if error is not None:
         _trouble(run, f"record {run.records}: {url} answered {error}")
     elif match.kind is RestKind.SNAPSHOT:
-        run.shelf.snapshot(match.native_symbol, body, match.limit, stamp)
+        run.shelf.snapshot(match.native_symbol, match.native_symbol, body, match.limit, stamp)
     else:
         try:
             found = run.exchange.handler.parse_instruments([body])

@@ -22,14 +22,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
 import aiohttp
+from yarl import URL
 
 from hoga import __version__
 from hoga.domain.errors import RestError, snippet
 from hoga.exchanges.base import Endpoints, Exchange, RestRequest
 from hoga.runtime.logs import RateLimited
+from hoga.runtime.rest_gate import Budget, Gate, retry_after_s
 from hoga.runtime.settings import Settings
 
 USER_AGENT = f"hoga/{__version__}"
@@ -38,9 +39,6 @@ MAX_WAITING = 4096
 MAX_IN_FLIGHT = 4
 TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
-BURST_SHARE = 0.25
-"""Share of a minute's budget that may go at once; the rest is spread over the minute."""
-MAX_GATE_S = 3 * 86400.0
 GATE_STATUSES: Mapping[int, float] = {429: 10.0, 418: 120.0, 403: 60.0, 451: 60.0}
 """Status that closes the gate -> seconds where the exchange names none; doubled each time in a row."""
 
@@ -162,8 +160,6 @@ class RestClient:
         self.budget.take(ticket.weight, now)
         self._next_at = now + self._cooldown_s
         self._in_flight += 1
-        self.stats.requests += 1
-        self.stats.weight += ticket.weight
         ticket.admitted = True
         ticket.turn.set_result(None)
 
@@ -190,11 +186,13 @@ class RestClient:
 
     async def _send(self, request: RestRequest) -> bytes:
         self._check_gate()
+        self.stats.requests += 1
+        self.stats.weight += request.weight
         started = time.monotonic()
         status = 0
         try:
             async with self._session.get(
-                self._base + request.path,
+                URL(self._base + request.path, encoded=True),
                 timeout=self._timeout,
                 allow_redirects=False,
                 headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
@@ -250,6 +248,7 @@ class RestClient:
         asked = retry_after_s(headers.get("Retry-After", ""), time.time())
         seconds = self.gate.close(status, asked, self._gate_statuses[status])
         self.stats.gate_closed += 1
+        self.budget.empty(time.monotonic())
         log.error("%s answers %d: no REST request for %.1f s", self._exchange.code, status, seconds)
         self._changed.set()
 
@@ -270,80 +269,6 @@ class _Ticket:
     weight: int
     turn: asyncio.Future[None]
     admitted: bool = False
-
-
-class Budget:
-    """A bucket of weight: holds BURST_SHARE of the minute's, refilled with the rest over a minute.
-
-    A request heavier than the bucket waits for a full one and leaves a debt.
-    """
-
-    def __init__(self, weight_per_minute: float, burst_share: float = BURST_SHARE) -> None:
-        self.per_minute = weight_per_minute
-        self._capacity = weight_per_minute * burst_share
-        self._rate = (weight_per_minute - self._capacity) / 60
-        self._level = self._capacity
-        self._at: float | None = None
-
-    def delay_s(self, weight: int, now: float) -> float:
-        """How long a request of `weight` has to wait from `now` (monotonic seconds)."""
-        self._refill(now)
-        return max(0.0, (min(weight, self._capacity) - self._level) / self._rate)
-
-    def take(self, weight: int, now: float) -> None:
-        self._refill(now)
-        self._level -= weight
-
-    def reported(self, used: int, now: float) -> None:
-        """The exchange counts `used` in its minute: never believe to have more than what that leaves."""
-        self._refill(now)
-        self._level = min(self._level, self.per_minute - used)
-
-    def _refill(self, now: float) -> None:
-        if self._at is not None:
-            self._level = min(self._capacity, self._level + (now - self._at) * self._rate)
-        self._at = now
-
-
-class Gate:
-    """Open, or closed until a moment of the monotonic clock."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self._until = 0.0
-        self._row = 0
-
-    @property
-    def reason(self) -> str:
-        return f"status {self.status}"
-
-    def remaining_s(self) -> float:
-        return max(0.0, self._until - time.monotonic())
-
-    def close(self, status: int, asked_s: float | None, default_s: float) -> float:
-        """Closes for `asked_s`, or `default_s` doubled each time in a row; never shortens. Gives the seconds."""
-        seconds = asked_s if asked_s is not None and asked_s > 0 else default_s * 2 ** min(self._row, 6)
-        self._row += 1
-        self.status = status
-        self._until = max(self._until, time.monotonic() + min(seconds, MAX_GATE_S))
-        return self.remaining_s()
-
-    def opened(self) -> None:
-        """A request succeeded: the next closing starts small again."""
-        self._row = 0
-
-
-def retry_after_s(text: str, now_wall_s: float) -> float | None:
-    """Seconds that a Retry-After header asks for (a number or an HTTP date); None where it says nothing."""
-    text = text.strip()
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - now_wall_s
-        except (ValueError, TypeError, IndexError, OverflowError):
-            return None
-    return seconds if 0 <= seconds < float("inf") else None
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -78,7 +79,8 @@ class RotatingFile:
                 self._size += count
                 data = data[count:]
         except OSError:
-            os.ftruncate(fd, start)
+            with contextlib.suppress(OSError):  # the first error is the one that matters
+                os.ftruncate(fd, start)
             raise
 
     def _rotate(self) -> None:

@@ -30,6 +30,7 @@ from hoga.runtime.bus import Bus
 from hoga.runtime.config import Settings, load_settings, summary
 from hoga.runtime.health import HealthBoard, HealthServer, publish_health
 from hoga.runtime.logs import setup_logging
+from hoga.runtime.metrics import REGISTRY_OF_PROCESS, ReadAtScrape
 from hoga.runtime.nats_bus import NatsBus, connect_nats
 from hoga.runtime.no_bus import NoBus
 
@@ -80,7 +81,9 @@ def run_service(
         description=description or None,
         epilog="Settings come from the TOML file and HOGA_* variables; `hoga` documents every one of them.",
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings file (default: $HOGA_CONFIG or ./hoga.toml)")
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings file (default: $HOGA_CONFIG or ./hoga.toml)"
+    )
     parser.add_argument("--version", action="version", version=f"hoga {__version__}")
     if add_arguments is not None:
         add_arguments(parser)
@@ -145,6 +148,8 @@ def _verdict(task: asyncio.Future[None]) -> int:
     error = task.exception()
     if error is None:
         return 0
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]  # what a TaskGroup of one failed task raises
     if isinstance(error, ConfigError):
         raise error
     if isinstance(error, HogaError):
@@ -158,7 +163,7 @@ async def _bus(
     settings: Settings, name: str, instance: str, board: HealthBoard, stopping: asyncio.Event
 ) -> NatsBus | None:
     """The bus, once it is there; None where the process is told to stop before."""
-    board.set("bus", False, f"waiting for NATS at {settings.nats.url}")
+    board.set("bus", False, f"waiting for NATS at {settings.nats.address}")
     connecting = asyncio.create_task(connect_nats(settings.nats, name=f"{name}.{instance}", timeout_s=None))
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({connecting, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -169,9 +174,30 @@ async def _bus(
             await connecting
         return None
     bus = await connecting
-    bus.on_connection(lambda up: board.set("bus", up, f"NATS at {settings.nats.url} is away"))
-    board.set("bus", bus.connected, f"NATS at {settings.nats.url} is away")
+    bus.on_connection(lambda up: board.set("bus", up, f"NATS at {settings.nats.address} is away"))
+    board.set("bus", bus.connected, f"NATS at {settings.nats.address} is away")
+    REGISTRY_OF_PROCESS.register(_bus_metrics(bus))
     return bus
+
+
+def _bus_metrics(bus: NatsBus) -> ReadAtScrape:
+    return ReadAtScrape(
+        [
+            ("hoga_bus_connected", "1 while NATS is there", lambda: float(bus.connected)),
+            (
+                "hoga_bus_dropped_total",
+                "Messages we did not send: bus away, queue full, too large",
+                lambda: bus.dropped,
+            ),
+            (
+                "hoga_bus_slow_dropped_total",
+                "Arrived messages our handlers were too slow for",
+                lambda: bus.slow_dropped,
+            ),
+            ("hoga_bus_uncertain_total", "Sent, but the connection ended unconfirmed", lambda: bus.uncertain),
+            ("hoga_bus_unanswered_total", "Requests refused because too many were in hand", lambda: bus.unanswered),
+        ]
+    )
 
 
 def _handle_signals(stopping: asyncio.Event) -> None:

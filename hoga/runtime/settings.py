@@ -7,6 +7,7 @@ checks every value against the limits below. A knob is `<section>.<key>` in TOML
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -60,6 +61,11 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int, _number("bytes that may wait for the bus; beyond, messages are dropped and counted", 64 << 10, 1 << 30)
     ] = 8 << 20
 
+    @property
+    def address(self) -> str:
+        """`url` as it may be shown: without a user and password in it."""
+        return re.sub(r"//[^/@,]*@", "//", self.url)
+
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Log lines on stderr, and the raw and book log files."""
@@ -81,7 +87,9 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     ws_url: Annotated[
         str,
-        _text("websocket base address; empty: the exchange's own", pattern=_WS_URL, allowed="a ws:// or wss:// address"),
+        _text(
+            "websocket base address; empty: the exchange's own", pattern=_WS_URL, allowed="a ws:// or wss:// address"
+        ),
     ] = ""
     rest_url: Annotated[
         str,
@@ -114,11 +122,19 @@ class ValidatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """The books."""
 
     depth: Annotated[int, _number("levels a side that are published", 1, 1000)] = 20
-    min_interval_ms: Annotated[int, _number("least time between two messages of one book; 0: every update", 0, 60000)] = 0
-    stale_after_s: Annotated[float, _number("silence of a link's status after which its books are STALE", 0.5, 600)] = 3.0
-    late_after_s: Annotated[float, _number("age of the exchange time at which an update counts as late", 0.1, 3600)] = 10.0
+    min_interval_ms: Annotated[
+        int, _number("least time between two messages of one book; 0: every update", 0, 60000)
+    ] = 0
+    stale_after_s: Annotated[float, _number("silence of a link's status after which its books are STALE", 0.5, 600)] = (
+        3.0
+    )
+    late_after_s: Annotated[float, _number("age of the exchange time at which an update counts as late", 0.1, 3600)] = (
+        10.0
+    )
     future_after_s: Annotated[float, _number("lead of the exchange time that counts as in the future", 0.1, 3600)] = 5.0
-    buffer_updates: Annotated[int, _number("updates buffered per book while its snapshot is awaited", 10, 1_000_000)] = 4000
+    buffer_updates: Annotated[
+        int, _number("updates buffered per book while its snapshot is awaited", 10, 1_000_000)
+    ] = 4000
     snapshot_retry_s: Annotated[float, _number("patience for a snapshot before it is asked for again", 0.5, 600)] = 5.0
 
 
@@ -133,7 +149,9 @@ class UniverseRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     quotes: Annotated[list[Currency], _any("quote currencies wanted; empty: all")] = []
     include: Annotated[list[Symbol], _any("symbols that are always in")] = []
     exclude: Annotated[list[Symbol], _any("symbols that are never in")] = []
-    hysteresis: Annotated[float, _number("how far a member may fall below a rule before it leaves (share)", 0, 0.99)] = 0.2
+    hysteresis: Annotated[
+        float, _number("how far a member may fall below a rule before it leaves (share)", 0, 0.99)
+    ] = 0.2
 
 
 class UniverseSettings(UniverseRules, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,7 +168,9 @@ class UniverseSettings(UniverseRules, frozen=True, kw_only=True, forbid_unknown_
 class MonitorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The web page."""
 
-    host: Annotated[str, _text("address the web page listens on", pattern=_HOST, allowed="a host name or address")] = "127.0.0.1"
+    host: Annotated[str, _text("address the web page listens on", pattern=_HOST, allowed="a host name or address")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, _port("port of the web page; 0: any free one")] = 8080
     stats_period_s: Annotated[float, _number("period of the statistics report", 1, 86400)] = 60.0
     mismatch_after_s: Annotated[
@@ -170,7 +190,9 @@ class MetricsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The simulated exchanges."""
 
-    host: Annotated[str, _text("address the simulator listens on", pattern=_HOST, allowed="a host name or address")] = "127.0.0.1"
+    host: Annotated[str, _text("address the simulator listens on", pattern=_HOST, allowed="a host name or address")] = (
+        "127.0.0.1"
+    )
     port: Annotated[int, _port("port of the simulator; 0: any free one")] = 9200
     seed: Annotated[int, _number("seed of the synthetic market", 0, (1 << 63) - 1)] = 7
     symbols: Annotated[int, _number("symbols simulated on each exchange", 1, 2000)] = 10

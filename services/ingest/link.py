@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import aiohttp
 
@@ -48,7 +49,7 @@ class Link:
         self._parked: dict[str, Lane] = {}
         self._mentioned: set[str] = set()
         self._subscriptions = Subscriptions(strategy, ack_patience_s=line.patience.ack_s)
-        self._outbox = Outbox(strategy, self._subscriptions)
+        self._outbox = Outbox(strategy, self._subscriptions, line.changed.fire)
         self._reader = Reader(line, name, self._lanes, self._subscriptions, self._outbox, on_closing)
         self._task: asyncio.Task[None] | None = None
 
@@ -138,13 +139,14 @@ class Link:
     # --- tasks
 
     async def _run(self, socket: Socket) -> None:
-        tasks: list[asyncio.Future[None]] = [
+        tasks = [
             asyncio.create_task(self._read(socket), name=f"read {self.name}"),
             asyncio.create_task(self._send(socket), name=f"send {self.name}"),
             asyncio.create_task(self._watch(), name=f"watch {self.name}"),
         ]
         try:
-            await asyncio.wait([self.ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [self.ended, *tasks]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()

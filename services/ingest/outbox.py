@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import WSMsgType
@@ -33,9 +34,13 @@ class Socket(Protocol):
 class Outbox:
     """Sends for one link until cancelled; a failing send raises what the socket raised."""
 
-    def __init__(self, strategy: ConnectionStrategy, subscriptions: Subscriptions) -> None:
+    def __init__(
+        self, strategy: ConnectionStrategy, subscriptions: Subscriptions, on_request: Callable[[], None]
+    ) -> None:
+        """`on_request` is called after every subscription request sent."""
         self._heartbeat = strategy.heartbeat
         self._subscriptions = subscriptions
+        self._on_request = on_request
         self._pacer = Pacer(strategy.limits.messages_per_s)
         self._pong: bytes | None = None
         self._messages: deque[str] = deque()
@@ -104,3 +109,4 @@ class Outbox:
             request = self._subscriptions.next_frame(time.monotonic())
             if request is not None:
                 await socket.send_str(request)
+                self._on_request()

@@ -4,7 +4,8 @@ Rules:
 1. No message for `silent_ns` means the process is silent: down, stuck or cut off.
 2. A silent process whose service lives on in another instance was replaced: it is forgotten after a while.
    One that was the last of its service stays, and stays a problem.
-3. Counts are running totals of one process. The totals kept here go on across restarts.
+3. Counts are running totals of one process. The totals kept here begin with the monitor and go on across
+   the restarts of others.
 4. Books belong to the process that published them, found by its epoch. A validator that never told its epoch
    vouches for nothing, but while some validator is well and tells none, no book is doubted for it.
 """
@@ -69,8 +70,10 @@ class Process:
 
 
 class Processes:
-    def __init__(self, *, silent_ns: int = 3 * SECOND) -> None:
+    def __init__(self, *, silent_ns: int = 3 * SECOND, start_time_ns: int = 0) -> None:
+        """`start_time_ns`: since when (wall clock) totals are wanted."""
         self._silent_ns = silent_ns
+        self._start_time_ns = start_time_ns
         self._processes: dict[tuple[str, str], Process] = {}
         self._totals: dict[str, tuple[int, int]] = {}
         """exchange -> (raw frames, books) of all processes, dead ones included."""
@@ -83,7 +86,8 @@ class Processes:
             self._add_up(health, {counts.exchange: counts for counts in process.health.exchanges})
             process.observe(health, mono_ns)
         elif len(self._processes) < MAX_PROCESSES:
-            self._add_up(health, {})
+            older = health.start_time_ns < self._start_time_ns
+            self._add_up(health, {counts.exchange: counts for counts in health.exchanges} if older else {})
             process = self._processes[key] = Process(health, mono_ns)
             process.observe(health, mono_ns)
 
@@ -94,7 +98,7 @@ class Processes:
         return mono_ns - process.seen_ns > self._silent_ns
 
     def totals(self) -> dict[str, tuple[int, int]]:
-        """exchange -> (raw frames, books), counted since the processes started."""
+        """exchange -> (raw frames, books) since `start_time_ns`."""
         return dict(sorted(self._totals.items()))
 
     def forgive(self, pause_ns: int, mono_ns: int) -> None:

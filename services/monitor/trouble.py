@@ -34,8 +34,9 @@ def _problem(group: list[Book], others_live: bool, mono_ns: int) -> Problem:
     names = some(sorted(book.symbol for book in group))
     reasons = some(sorted({book.reason for book in group if book.reason}), 2)
     moving = sum(book.rate > 0 for book in group)
-    text = f"{len(group)} {'book' if len(group) == 1 else 'books'} {first.state} for {seconds(mono_ns - first.since_ns)}"
-    text += f": {names}" + (f" ({reasons})" if reasons else "")
+    many = "book" if len(group) == 1 else "books"
+    text = f"{len(group)} {many} {first.state} for {seconds(mono_ns - first.since_ns)}: {names}"
+    text += f" ({reasons})" if reasons else ""
     text += f"; {moving} of them still move" if moving else "; nothing arrives for them"
     severity = Severity.WARNING if others_live else Severity.CRITICAL
     return Problem(f"books.{first.state}.{first.exchange}", severity, first.exchange, text)

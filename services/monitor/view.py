@@ -16,8 +16,8 @@ from hoga.exchanges.registry import EXCHANGES
 
 from .alerts import Alert
 from .books import HALTED, LIVE, Book
-from .links import Link
 from .ladder import best, spread
+from .links import Link
 from .processes import Process
 
 MS = 1_000_000

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from random import Random
 
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.rates import MarketPrice, rates
@@ -58,6 +58,7 @@ def ranked(selection: Selection) -> Iterable[Member]:
     return (member for member in selection.members if member.reason is not Reason.INCLUDE)
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing())
 def test_never_more_than_the_band_holds_beside_the_included(
     market: list[Candidate], rules: Rules, before: list[Member]
@@ -70,6 +71,7 @@ def test_never_more_than_the_band_holds_beside_the_included(
         assert len(newcomers) <= rules.top_n
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing())
 def test_included_wins_and_excluded_never_comes_in(market: list[Candidate], rules: Rules, before: list[Member]) -> None:
     listed = {candidate.symbol for candidate in market}
@@ -82,6 +84,7 @@ def test_included_wins_and_excluded_never_comes_in(market: list[Candidate], rule
         assert not rules.quotes or candidate.quote in rules.quotes
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing(), st.randoms(use_true_random=False))
 def test_the_order_of_listing_and_of_members_does_not_matter(
     market: list[Candidate], rules: Rules, before: list[Member], random: Random
@@ -93,6 +96,7 @@ def test_the_order_of_listing_and_of_members_does_not_matter(
     assert select(shuffled, rules, shuffled_before) == expected
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing(), turnovers)
 def test_a_higher_minimum_never_lets_more_in(
     market: list[Candidate], rules: Rules, before: list[Member], more: Decimal
@@ -103,6 +107,7 @@ def test_a_higher_minimum_never_lets_more_in(
     assert names(select(market, stricter, before)) <= names(select(market, rules, before))
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing())
 def test_what_came_in_and_what_went_out_is_exactly_the_difference(
     market: list[Candidate], rules: Rules, before: list[Member]
@@ -114,6 +119,7 @@ def test_what_came_in_and_what_went_out_is_exactly_the_difference(
     assert all(why for _, why in selection.left)
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing())
 def test_judging_the_same_figures_again_changes_nothing(
     market: list[Candidate], rules: Rules, before: list[Member]
@@ -125,6 +131,7 @@ def test_judging_the_same_figures_again_changes_nothing(
     assert not again.left
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_turnovers_that_wiggle_inside_the_band_never_flap(data: st.DataObject) -> None:
     """Ten symbols far above, a crowd of six around the border of top 12 with a band up to 18: whatever the crowd
@@ -140,6 +147,7 @@ def test_turnovers_that_wiggle_inside_the_band_never_flap(data: st.DataObject) -
         before = selection.members
 
 
+@settings(deadline=None)
 @given(markets(), rule_sets(), standing())
 def test_losing_every_rate_throws_no_measured_member_out(
     market: list[Candidate], rules: Rules, before: list[Member]
@@ -152,6 +160,7 @@ def test_losing_every_rate_throws_no_measured_member_out(
     assert names(second) == names(first)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(
@@ -175,14 +184,14 @@ def test_rates_do_not_depend_on_the_order_of_markets(prices: list[MarketPrice], 
     assert all(rate > 0 for rate in expected.values())
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("BCDEFG"), st.decimals(min_value="0.01", max_value=10**6, places=2), min_size=1))
 def test_in_a_market_without_arbitrage_every_chain_gives_the_true_value(worth: dict[str, Decimal]) -> None:
     """Each currency has one worth in A; whichever markets exist, the rate found is that worth."""
     values = {"A": Decimal(1), **worth}
     chain = sorted(values)
     prices = [
-        MarketPrice(base, quote, values[base] / values[quote], Decimal(1), True, 0)
-        for quote, base in pairwise(chain)
+        MarketPrice(base, quote, values[base] / values[quote], Decimal(1), True, 0) for quote, base in pairwise(chain)
     ]
     found = rates(prices, "A", now_ns=0, max_age_ns=0)
     assert found.keys() == values.keys()

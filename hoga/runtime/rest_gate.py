@@ -1,0 +1,97 @@
+"""What keeps us from being banned: the budget of weight, and the gate that closes when the exchange says no.
+
+No I/O; times are monotonic seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+
+BURST_SHARE = 0.25
+"""Share of a minute's budget that may go at once; the rest is spread over the minute."""
+MAX_GATE_S = 3 * 86400.0
+"""The longest ban any exchange documents."""
+
+
+class Budget:
+    """A bucket of weight: holds BURST_SHARE of the minute's, refilled with the rest over a minute.
+
+    A request heavier than the bucket waits for a full one and leaves a debt.
+    """
+
+    def __init__(self, weight_per_minute: float, burst_share: float = BURST_SHARE) -> None:
+        self.per_minute = weight_per_minute
+        self._capacity = weight_per_minute * burst_share
+        self._rate = (weight_per_minute - self._capacity) / 60
+        self._level = self._capacity
+        self._at: float | None = None
+
+    def delay_s(self, weight: int, now: float) -> float:
+        """How long a request of `weight` has to wait from `now` (monotonic seconds)."""
+        self._refill(now)
+        return max(0.0, (min(weight, self._capacity) - self._level) / self._rate)
+
+    def take(self, weight: int, now: float) -> None:
+        self._refill(now)
+        self._level -= weight
+
+    def reported(self, used: int, now: float) -> None:
+        """The exchange counts `used` in its minute: never believe to have more than what that leaves."""
+        self._refill(now)
+        self._level = min(self._level, self.per_minute - used)
+
+    def empty(self, now: float) -> None:
+        """We evidently spent too much."""
+        self._refill(now)
+        self._level = min(self._level, 0.0)
+
+    def _refill(self, now: float) -> None:
+        if self._at is not None:
+            self._level = min(self._capacity, self._level + (now - self._at) * self._rate)
+        self._at = now
+
+
+class Gate:
+    """Open, or closed until a moment of the monotonic clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.status = 0
+        self._until = 0.0
+        self._row = 0
+
+    @property
+    def reason(self) -> str:
+        return f"status {self.status}"
+
+    def remaining_s(self) -> float:
+        return max(0.0, self._until - self._clock())
+
+    def close(self, status: int, asked_s: float | None, default_s: float) -> float:
+        """Closes for `asked_s`, or `default_s` doubled each time in a row; never shortens. Gives the seconds."""
+        seconds = asked_s if asked_s is not None and asked_s > 0 else default_s * 2 ** min(self._row, 6)
+        if self.remaining_s() == 0:
+            self._row += 1
+        self.status = status
+        self._until = max(self._until, self._clock() + min(seconds, MAX_GATE_S))
+        return self.remaining_s()
+
+    def opened(self) -> None:
+        """A request succeeded: the next closing starts small again, unless the gate has closed meanwhile."""
+        if self.remaining_s() == 0:
+            self._row = 0
+
+
+def retry_after_s(text: str, now_wall_s: float) -> float | None:
+    """Seconds that a Retry-After header asks for (a number or an HTTP date); None where it says nothing."""
+    text = text.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(text).timestamp() - now_wall_s
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return seconds if 0 <= seconds < float("inf") else None

@@ -1,0 +1,86 @@
+"""`python -m services.simulator`: the exchanges, simulated. Needs no bus.
+
+    python -m services.simulator --symbols 50 --rate 10
+    python -m services.simulator --tape recording.jsonl.gz --speed max
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from hoga.domain.errors import ConfigError
+from hoga.runtime.config import SimulatorSettings
+from hoga.runtime.service import ServiceContext, run_service
+from services.simulator.listings import CODES
+from services.simulator.options import Options
+from services.simulator.server import SimulatorServer
+from services.simulator.tape import Tape, speed_of
+
+log = logging.getLogger(__name__)
+HEALTH_S = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    defaults = Options()
+    parser.add_argument("--port", type=int, help="instead of simulator.port; 0: any free one, logged")
+    parser.add_argument("--symbols", type=int, help="markets of each exchange, instead of simulator.symbols")
+    parser.add_argument("--rate", type=float, help="frames a second of a busy market, instead of simulator.rate")
+    parser.add_argument("--exchanges", default=",".join(CODES), help="which, comma separated (default: %(default)s)")
+    parser.add_argument("--quiet", type=float, default=defaults.quiet, help="share of quiet markets (default: %(default)s)")
+    parser.add_argument("--burst-factor", type=int, default=defaults.burst_factor, help="1: no bursts (default: %(default)s)")
+    parser.add_argument("--changes", type=float, default=defaults.changes, help="level changes a frame (default: %(default)s)")
+    parser.add_argument("--history", type=float, default=defaults.history_s, help="seconds the truth is kept")
+    parser.add_argument("--no-limits", action="store_true", help="do not enforce connection and REST limits")
+    parser.add_argument("--tape", type=Path, help="play a recording instead of the synthetic market")
+    parser.add_argument("--speed", default="1", help="of the tape: a factor, or 'max' (default: %(default)s)")
+
+
+async def main(ctx: ServiceContext) -> None:
+    args = ctx.args
+    options = options_of(ctx.settings.simulator, args)
+    tape = Tape.read(args.tape, speed_of(args.speed)) if args.tape else None
+    server = SimulatorServer(options, tape)
+    try:
+        url = await server.start(options.host, options.port)
+    except OSError as error:
+        raise ConfigError(
+            f"simulator.port = {options.port}: cannot listen on {options.host}:{options.port} "
+            f"({error.strerror or error}); choose another, or 0 for any free one"
+        ) from None
+    log.info("%s: %s", "playing a tape" if tape else "simulating", " ".join(f"{url}/{code}" for code in server.venues))
+    try:
+        while not ctx.stopping.is_set():
+            ctx.health.set("pacer", server.pacing(), "frames are not being paced")
+            await asyncio.wait({asyncio.ensure_future(ctx.stopping.wait())}, timeout=HEALTH_S)
+    finally:
+        await server.stop()
+
+
+def options_of(settings: SimulatorSettings, args: argparse.Namespace) -> Options:
+    exchanges = tuple(code.strip() for code in args.exchanges.split(",") if code.strip())
+    unknown = [code for code in exchanges if code not in CODES]
+    if unknown or not exchanges:
+        raise ConfigError(f"--exchanges {args.exchanges!r}: unknown {', '.join(unknown)}; known: {', '.join(CODES)}")
+    return Options(
+        host=settings.host,
+        port=settings.port if args.port is None else args.port,
+        seed=settings.seed,
+        symbols=settings.symbols if args.symbols is None else args.symbols,
+        rate=settings.rate if args.rate is None else args.rate,
+        exchanges=exchanges,
+        quiet=args.quiet,
+        burst_factor=max(1, args.burst_factor),
+        changes=args.changes,
+        history_s=args.history,
+        client_limits=not args.no_limits,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run_service("simulator", main, description="Simulated exchanges.", add_arguments=add_arguments, needs_bus=False)
+    )

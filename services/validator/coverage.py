@@ -1,0 +1,109 @@
+"""Which symbols a live link carries, by what ingest reports. Pure: time comes in as an argument.
+
+A link counts as live while its status says CONNECTED, the status itself is fresh, and the link's last frame of any
+sort (heartbeats included) is younger than the exchange's idle timeout. Quiet symbols on a live link are fine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hoga.wire import pb
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for a connection, as its newest status describes it."""
+
+    symbols: frozenset[str]
+    live: bool
+    reason: str
+    heard_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a status, or the lack of one, changed."""
+
+    covered: frozenset[str] = frozenset()
+    """Symbols that have a live link from now on."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Symbols that have none any more, with the reason."""
+    dropped: frozenset[str] = frozenset()
+    """Symbols that no link is meant to carry any more."""
+
+
+NOTHING = Change()
+
+
+class Coverage:
+    """The links of one exchange."""
+
+    def __init__(self, *, silent_after_ns: int, idle_after_ns: int) -> None:
+        self._silent_after_ns = silent_after_ns
+        self._idle_after_ns = idle_after_ns
+        self._slots: dict[str, Slot] = {}
+
+    @property
+    def known(self) -> bool:
+        """Whether anybody reports links at all."""
+        return bool(self._slots)
+
+    def live_links(self) -> int:
+        return sum(slot.live for slot in self._slots.values())
+
+    def status(self, message: pb.LinkStatus, now_ns: int) -> Change:
+        """Takes one report."""
+        name = message.slot or message.link
+        symbols = frozenset(message.symbols)
+        live, reason = self._judge(message)
+        known = self._slots.get(name)
+        if known is not None and known.live == live and known.symbols == symbols:
+            known.heard_ns, known.reason = now_ns, reason
+            return NOTHING
+        before = self._view()
+        if message.state == pb.LinkState.LINK_STATE_CLOSED:
+            self._slots.pop(name, None)
+        else:
+            self._slots[name] = Slot(symbols, live, reason, now_ns)
+        return self._difference(before)
+
+    def tick(self, now_ns: int) -> Change:
+        """Links whose reports have stopped are no longer live."""
+        silent = [slot for slot in self._slots.values() if slot.live and now_ns - slot.heard_ns > self._silent_after_ns]
+        if not silent:
+            return NOTHING
+        before = self._view()
+        for slot in silent:
+            slot.live = False
+            slot.reason = "ingest no longer reports on the link"
+        return self._difference(before)
+
+    def _judge(self, message: pb.LinkStatus) -> tuple[bool, str]:
+        if message.state != pb.LinkState.LINK_STATE_CONNECTED:
+            return False, message.reason or "the link is down"
+        if message.last_frame_age_ns > self._idle_after_ns:
+            return False, f"nothing arrived on the link for {message.last_frame_age_ns / 1e9:.0f} s"
+        return True, ""
+
+    def _view(self) -> tuple[set[str], set[str]]:
+        live: set[str] = set()
+        meant: set[str] = set()
+        for slot in self._slots.values():
+            meant |= slot.symbols
+            if slot.live:
+                live |= slot.symbols
+        return live, meant
+
+    def _difference(self, before: tuple[set[str], set[str]]) -> Change:
+        live_before, meant_before = before
+        live, meant = self._view()
+        return Change(
+            covered=frozenset(live - live_before),
+            lost={symbol: self._why(symbol) for symbol in (live_before & meant) - live},
+            dropped=frozenset(meant_before - meant),
+        )
+
+    def _why(self, symbol: str) -> str:
+        reasons = [slot.reason for slot in self._slots.values() if symbol in slot.symbols and slot.reason]
+        return reasons[0] if reasons else "no live link carries the symbol"

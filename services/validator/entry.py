@@ -1,0 +1,70 @@
+"""What the validator keeps beside each keeper: where it publishes, what it published, which frames it saw."""
+
+from __future__ import annotations
+
+from hoga.domain.keeper import Keeper
+from hoga.exchanges.base import Exchange
+from hoga.wire import pb, subjects
+
+REMEMBERED_LINKS = 8
+EVENTS_PER_S = 20.0
+EVENT_BURST = 50.0
+
+
+class Entry:
+    """One book: its keeper, its message and its counters of frames by link."""
+
+    __slots__ = (
+        "_event_at_ns",
+        "_event_tokens",
+        "_link_seqs",
+        "book_subject",
+        "conflated",
+        "event_subject",
+        "exchange",
+        "keeper",
+        "message",
+        "native",
+        "published_at_ns",
+        "published_state",
+        "revision",
+        "symbol",
+    )
+
+    def __init__(self, exchange: Exchange, symbol: str, keeper: Keeper, epoch: int) -> None:
+        self.exchange = exchange
+        self.symbol = symbol
+        self.keeper = keeper
+        self.native = ""
+        """The exchange's own id, known from the first frame."""
+        self.revision = 0
+        self.conflated = 0
+        self.published_at_ns = 0
+        """Monotonic; 0 before the first."""
+        self.published_state = 0
+        self.book_subject = subjects.book(exchange.code, symbol)
+        self.event_subject = subjects.event(exchange.code, symbol)
+        self.message = pb.OrderBook(
+            exchange=exchange.code, symbol=symbol, verified=exchange.traits.verified, epoch=epoch
+        )
+        self._link_seqs: dict[str, int] = {}
+        self._event_tokens = EVENT_BURST
+        self._event_at_ns = 0
+
+    def lost_before(self, link: str, link_seq: int) -> int:
+        """How many frames of this link and symbol are missing before this one."""
+        last = self._link_seqs.get(link)
+        if last is None and len(self._link_seqs) >= REMEMBERED_LINKS:
+            del self._link_seqs[next(iter(self._link_seqs))]
+        self._link_seqs[link] = link_seq
+        return 0 if last is None else max(link_seq - last - 1, 0)
+
+    def may_announce(self, mono_ns: int) -> bool:
+        """Whether one more event may go out now: a broken feed must not flood the bus with its troubles."""
+        elapsed_s = (mono_ns - self._event_at_ns) / 1e9
+        self._event_at_ns = mono_ns
+        self._event_tokens = min(EVENT_BURST, self._event_tokens + elapsed_s * EVENTS_PER_S)
+        if self._event_tokens < 1.0:
+            return False
+        self._event_tokens -= 1.0
+        return True

@@ -1,0 +1,106 @@
+"""The validator's metrics, and the counters of its health message; children are kept, no symbol is a label."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from hoga.domain.actions import FactKind
+from hoga.domain.types import State
+from hoga.runtime.health import ExchangeCounts, HealthBoard
+from hoga.runtime.metrics import LATENCY_BUCKETS_S
+
+FRAMES = Counter("hoga_validator_frames_total", "Raw frames taken from the bus", ["exchange", "kind"])
+UNREADABLE = Counter("hoga_validator_unreadable_messages_total", "Bus messages that were no raw frame of ours")
+BOOKS = Counter("hoga_validator_books_published_total", "Books put on the bus", ["exchange"])
+CONFLATED = Counter(
+    "hoga_validator_books_conflated_total", "Changes published with a later one", ["exchange"]
+)
+FACTS = Counter("hoga_validator_facts_total", "Facts about books, by kind", ["exchange", "kind"])
+SUPPRESSED = Counter("hoga_validator_events_suppressed_total", "Events not announced: too many at once", ["exchange"])
+REQUESTS = Counter(
+    "hoga_validator_mend_requests_total", "Snapshots and the like asked for", ["exchange", "kind"]
+)
+REFUSED = Counter("hoga_validator_mend_refusals_total", "Such requests that ingest did not accept", ["exchange"])
+STATES = Gauge("hoga_validator_books", "Books by state", ["exchange", "state"])
+LATENCY = Histogram(
+    "hoga_validator_latency_seconds",
+    "From the read of the frame to the publishing of its book",
+    ["exchange"],
+    buckets=LATENCY_BUCKETS_S,
+)
+
+_COUNT_OF_FACT = {
+    FactKind.GAP: "gaps",
+    FactKind.REVERSAL: "reversals",
+    FactKind.CROSSED: "crossed",
+    FactKind.REJECTED: "rejected",
+    FactKind.RESYNC_FINISHED: "resyncs",
+}
+REPEATED_AGE_NS = 4_000_000_000
+"""Beyond this a publication repeats a quiet book: its age is no latency."""
+
+
+class ExchangeMeters:
+    """The children of one exchange."""
+
+    def __init__(self, code: str, counts: ExchangeCounts) -> None:
+        self._counts = counts
+        self._stream = FRAMES.labels(code, "stream")
+        self._snapshot = FRAMES.labels(code, "snapshot")
+        self._books = BOOKS.labels(code)
+        self._conflated = CONFLATED.labels(code)
+        self._suppressed = SUPPRESSED.labels(code)
+        self._facts = {kind: FACTS.labels(code, kind.name.lower()) for kind in FactKind}
+        self._latency = LATENCY.labels(code)
+        self._states = {state: STATES.labels(code, state.name) for state in State}
+        self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe")}
+        self._refused = REFUSED.labels(code)
+
+    def frame(self, snapshot: bool) -> None:
+        self._counts.raw_messages += 1
+        (self._snapshot if snapshot else self._stream).inc()
+
+    def published(self, latency_ns: int) -> None:
+        self._counts.book_messages += 1
+        self._books.inc()
+        if 0 <= latency_ns < REPEATED_AGE_NS:
+            self._latency.observe(latency_ns / 1e9)
+
+    def conflated(self) -> None:
+        self._counts.conflated += 1
+        self._conflated.inc()
+
+    def fact(self, kind: FactKind, count: int) -> None:
+        self._facts[kind].inc()
+        if kind is FactKind.BUS_LOSS:
+            self._counts.bus_lost += count
+        name = _COUNT_OF_FACT.get(kind)
+        if name is not None:
+            setattr(self._counts, name, getattr(self._counts, name) + 1)
+
+    def event_suppressed(self) -> None:
+        self._suppressed.inc()
+
+    def requested(self, kind: str) -> None:
+        self._requests[kind].inc()
+
+    def refused(self) -> None:
+        self._refused.inc()
+
+    def states(self, counts: dict[State, int]) -> None:
+        for state, gauge in self._states.items():
+            gauge.set(counts.get(state, 0))
+
+
+class Meters:
+    """The meters of every exchange, made when first needed."""
+
+    def __init__(self, board: HealthBoard) -> None:
+        self._board = board
+        self._exchanges: dict[str, ExchangeMeters] = {}
+
+    def of(self, code: str) -> ExchangeMeters:
+        meters = self._exchanges.get(code)
+        if meters is None:
+            meters = self._exchanges[code] = ExchangeMeters(code, self._board.exchange(code))
+        return meters

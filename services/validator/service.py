@@ -1,0 +1,167 @@
+"""The validator: raw frames in, trusted books out. See README.md for its table."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from google.protobuf.message import DecodeError
+
+from hoga.domain.checks import TimeBudget
+from hoga.domain.keeper import KeeperRules
+from hoga.domain.types import GapPolicy, Stamp
+from hoga.exchanges.registry import EXCHANGES
+from hoga.runtime.data_manager import get_orderbook_data_manager
+from hoga.runtime.logs import RateLimited
+from hoga.runtime.service import ServiceContext
+from hoga.runtime.settings import Settings
+from hoga.wire import books, pb, subjects
+from services.validator.coverage import Coverage
+from services.validator.desk import Desk
+from services.validator.entry import Entry
+from services.validator.mender import Mender
+from services.validator.metrics import UNREADABLE, Meters
+from services.validator.publisher import LAST_VALUE_AGE_S, Publisher
+
+TICK_S = 0.1
+BOOKS_MAX_BYTES = 64 << 20
+log = logging.getLogger(__name__)
+
+
+class Validator:
+    """Every exchange's desk behind three handlers: raw frames, link reports, requests for a book."""
+
+    def __init__(self, ctx: ServiceContext) -> None:
+        self._ctx = ctx
+        settings = ctx.settings
+        self.epoch = ctx.health.epoch = time.time_ns() // 1000
+        meters = Meters(ctx.health)
+        self._publisher = Publisher(
+            ctx.bus,
+            meters,
+            depth=settings.validator.depth,
+            min_interval_ns=settings.validator.min_interval_ms * 1_000_000,
+        )
+        mender = Mender(ctx.bus, meters)
+        self.desks = {
+            code: Desk(
+                exchange,
+                keeper_rules(settings, code),
+                Coverage(
+                    silent_after_ns=int(settings.validator.stale_after_s * 1e9),
+                    idle_after_ns=int(exchange.limits.idle_timeout_s * 1e9),
+                ),
+                epoch=self.epoch,
+                publisher=self._publisher,
+                mender=mender,
+                meters=meters,
+            )
+            for code, exchange in EXCHANGES.items()
+        }
+        self._limited = RateLimited(log, interval_s=10.0)
+        if settings.log.debug_messages:
+            self._log_messages(settings)
+
+    async def run(self) -> None:
+        bus = self._ctx.bus
+        await bus.ensure_stream(
+            subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=BOOKS_MAX_BYTES, max_age_s=LAST_VALUE_AGE_S
+        )
+        bus.on_connection(self._on_connection)
+        for code in self.desks:
+            await bus.serve(subjects.rpc("book", code), self._on_book_request)
+        await bus.subscribe(subjects.link("*"), self._on_link)
+        await bus.subscribe(subjects.raw("*"), self._on_raw)
+        log.info("validating %s; epoch %d", ", ".join(self.desks), self.epoch)
+        while not self._ctx.stopping.is_set():
+            stamp = self._ctx.now()
+            for desk in self.desks.values():
+                desk.tick(stamp)
+                desk.state_counts()
+            await _sleep(self._ctx.stopping, TICK_S)
+        stamp = self._ctx.now()
+        for desk in self.desks.values():
+            self._publisher.publish_now(desk.retire("the validator was stopped", stamp))
+
+    def _on_raw(self, subject: str, payload: bytes) -> None:
+        try:
+            frame = pb.RawFrame.FromString(payload)
+            desk = self.desks[frame.exchange]
+        except (DecodeError, KeyError) as error:
+            self._unreadable(subject, error)
+            return
+        desk.raw(frame, Stamp(time.monotonic_ns(), frame.receive_time_ns))
+
+    def _on_link(self, subject: str, payload: bytes) -> None:
+        try:
+            status = pb.LinkStatus.FromString(payload)
+            desk = self.desks[status.exchange]
+        except (DecodeError, KeyError) as error:
+            self._unreadable(subject, error)
+            return
+        desk.status(status, self._ctx.now())
+
+    async def _on_book_request(self, subject: str, payload: bytes) -> bytes:
+        try:
+            request = pb.BookRequest.FromString(payload)
+        except DecodeError as error:
+            return pb.BookReply(error=f"not a BookRequest: {error}").SerializeToString()
+        desk = self.desks.get(request.exchange)
+        entry = desk.entries.get(request.symbol) if desk else None
+        if entry is None:
+            return pb.BookReply(error=f"no book of {request.exchange} {request.symbol}").SerializeToString()
+        return pb.BookReply(book=full_book(entry, request.depth)).SerializeToString()
+
+    def _on_connection(self, connected: bool) -> None:
+        if connected:
+            for desk in self.desks.values():
+                for entry in desk.entries.values():
+                    self._publisher.changed(entry)
+
+    def _unreadable(self, subject: str, error: Exception) -> None:
+        UNREADABLE.inc()
+        self._limited.log(logging.WARNING, "unreadable", "message on %s is not ours: %s", subject, error)
+
+    def _log_messages(self, settings: Settings) -> None:
+        manager = get_orderbook_data_manager(settings.log)
+        for code, desk in self.desks.items():
+            manager.register_exchange(code)
+            desk.shelf.observe = lambda _key, update, code=code: manager.log_raw_message(code, update)
+        self._publisher.tap = manager.log_orderbook_data
+
+
+def full_book(entry: Entry, depth: int) -> pb.OrderBook:
+    """The book as asked for: its best `depth` proven levels a side, 0 for all. Not a revision of the subject."""
+    message = pb.OrderBook()
+    message.CopyFrom(entry.message)
+    books.fill_book(message, entry.keeper, depth)
+    message.revision = entry.revision
+    message.publish_time_ns = time.time_ns()
+    return message
+
+
+def keeper_rules(settings: Settings, code: str) -> KeeperRules:
+    """The rules of one exchange's keepers from the settings."""
+    validator = settings.validator
+    return KeeperRules(
+        depth=validator.depth,
+        gap_policy=GapPolicy(settings.exchange(code).gap_policy),
+        buffer_updates=validator.buffer_updates,
+        retry_ns=int(validator.snapshot_retry_s * 1e9),
+        time=TimeBudget(
+            late_after_ns=int(validator.late_after_s * 1e9), future_after_ns=int(validator.future_after_s * 1e9)
+        ),
+    )
+
+
+async def main(ctx: ServiceContext) -> None:
+    """Runs the validator until it is told to stop."""
+    await Validator(ctx).run()
+
+
+async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
