@@ -51,7 +51,8 @@ class Client:
         """Where the bus is: `bus` (already connected; it is left open), else `settings`, else the environment
         (HOGA_NATS_URL, HOGA_NATS_USER …) and `hoga.toml`; `url` overrides the address alone.
 
-        `timeout_s`: patience for the first connection. `stale_after_s`: silence of a publisher after which its books are STALE; 0 trusts for ever.
+        `timeout_s`: patience for the first connection. `stale_after_s`: silence of a publisher after which its
+        books are STALE; 0 trusts for ever.
         """
         self._session = Session(
             bus=bus, settings=settings, url=url, name=name, timeout_s=timeout_s, stale_after_s=stale_after_s

@@ -71,7 +71,7 @@ class Day(NamedTuple):
     low: int
     volume: int
     turnover: int
-    count: int
+    trades: int
 
 
 class MarketPort(Protocol):
@@ -251,9 +251,13 @@ def floating(mantissa: int, decimals: int) -> str:
 def rescale(mantissa: int, decimals: int, shown: int) -> int:
     """A mantissa with `decimals` places rounded half up to `shown` places."""
     if shown >= decimals:
-        return mantissa * 10 ** (shown - decimals)
-    unit = 10 ** (decimals - shown)
-    return int((mantissa + unit // 2) // unit)
+        return mantissa * scale_of(shown - decimals)
+    unit = scale_of(decimals - shown)
+    return (mantissa + unit // 2) // unit
+
+
+def scale_of(decimals: int) -> int:
+    return int(10**decimals)
 
 
 def total(levels: Iterable[IntLevel]) -> int:

@@ -2,8 +2,10 @@
 
 It is an ordered push consumer: deliveries are numbered, so a loss is seen at the next message or heartbeat,
 and the consumer is made again from the first stream sequence not yet seen. Where the stream is another one
-than before (the server lost its memory), it starts over with the last value of every subject. A receiver
-that is too slow skips to the newest values, because the stream keeps only those.
+than before (the server lost its memory), it starts over with the last value of every subject.
+
+Because the stream keeps one value per subject, one that is replaced before it could be delivered is skipped:
+under bursts and for slow receivers values jump to the newest, they never repeat and never go back.
 """
 
 from __future__ import annotations

@@ -186,12 +186,12 @@ def _bus_metrics(bus: NatsBus) -> ReadAtScrape:
             ("hoga_bus_connected", "1 while NATS is there", lambda: float(bus.connected)),
             (
                 "hoga_bus_dropped_total",
-                "Messages we did not send: bus away, queue full, too large",
+                "Not sent: bus away, queue full, or too large",
                 lambda: bus.dropped,
             ),
             (
                 "hoga_bus_slow_dropped_total",
-                "Arrived messages our handlers were too slow for",
+                "Arrived, but our handlers were too slow",
                 lambda: bus.slow_dropped,
             ),
             ("hoga_bus_uncertain_total", "Sent, but the connection ended unconfirmed", lambda: bus.uncertain),

@@ -78,6 +78,10 @@ class Observers:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.active = False
 
+    @property
+    def wants_books(self) -> bool:
+        return bool(self._books)
+
     def add_message(self, callback: MessageCallback) -> None:
         self._messages.append(callback)
         self.active = True

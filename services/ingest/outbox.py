@@ -85,9 +85,7 @@ class Outbox:
         if self._heartbeat is None:
             await self._wake.wait()
             return
-        handle = asyncio.get_running_loop().call_later(
-            max(0.001, self._beat_due_s - time.monotonic()), self._wake.set
-        )
+        handle = asyncio.get_running_loop().call_later(max(0.001, self._beat_due_s - time.monotonic()), self._wake.set)
         try:
             await self._wake.wait()
         finally:

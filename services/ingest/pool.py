@@ -16,6 +16,8 @@ from services.ingest.line import Line, Tally
 from services.ingest.pacing import Pacer
 from services.ingest.slot import Slot
 
+RESTART_S = 1.0
+
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ class Pool:
         self._slots: dict[int, Slot] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._leaving: list[Slot] = []
         self._past = Tally()
         self._past_reconnects: dict[str, int] = {}
         self.open_when_idle = False
@@ -78,7 +81,8 @@ class Pool:
                 if slot.symbols != symbols:
                     slot.assign(symbols)
         for number, symbols in kept.items():
-            if not symbols and number != idle:
+            if not symbols and number in self._slots and number != idle:
+                self._slots[number].assign({})
                 self._close(number)
         self._line.changed.fire()
 
@@ -86,16 +90,12 @@ class Pool:
         name = f"{self._line.exchange.code}-{number}"
         slot = Slot(self._line, self._settings.ingest, self._gate, name, self._instance, self._on_change)
         self._slots[number] = slot
-        task = asyncio.create_task(slot.run(), name=f"slot {name}")
-        task.add_done_callback(_report_failure)
-        self._tasks[number] = task
+        self._tasks[number] = asyncio.create_task(_keep_running(slot), name=f"slot {name}")
         return slot
 
     def _close(self, number: int) -> None:
-        slot = self._slots.pop(number, None)
-        if slot is None:
-            return
-        slot.assign({})
+        slot = self._slots.pop(number)
+        self._leaving.append(slot)
         task = self._tasks.pop(number)
         task.cancel()
         closing = asyncio.create_task(self._book_out(slot, task))
@@ -104,6 +104,7 @@ class Pool:
 
     async def _book_out(self, slot: Slot, task: asyncio.Task[None]) -> None:
         await asyncio.wait({task})
+        self._leaving.remove(slot)
         self._past.add(slot.tally)
         for kind, count in slot.reconnects.items():
             self._past_reconnects[kind] = self._past_reconnects.get(kind, 0) + count
@@ -118,18 +119,15 @@ class Pool:
 
     @property
     def connected(self) -> bool:
-        """There are slots, and every one of them is connected."""
-        return bool(self._slots) and all(slot.connected for slot in self._slots.values())
-
-    @property
-    def ready(self) -> bool:
-        return bool(self._slots) and all(slot.ready for slot in self._slots.values())
+        """Every slot is connected; one that has only just been opened beside others does not count yet."""
+        slots = self._slots.values()
+        return any(slot.connected for slot in slots) and all(slot.connected or slot.starting for slot in slots)
 
     @property
     def tally(self) -> Tally:
         total = Tally()
         total.add(self._past)
-        for slot in self._slots.values():
+        for slot in (*self._slots.values(), *self._leaving):
             total.add(slot.tally)
         return total
 
@@ -137,7 +135,7 @@ class Pool:
     def reconnects(self) -> dict[str, int]:
         """Connections lost or replaced since the start, by why."""
         total = dict(self._past_reconnects)
-        for slot in self._slots.values():
+        for slot in (*self._slots.values(), *self._leaving):
             for kind, count in slot.reconnects.items():
                 total[kind] = total.get(kind, 0) + count
         return total
@@ -162,6 +160,11 @@ class Pool:
             await asyncio.wait(set(self._closing))
 
 
-def _report_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s ended by an internal error: %r", task.get_name(), error, exc_info=error)
+async def _keep_running(slot: Slot) -> None:
+    """A slot ends only by cancellation; an error of ours must not cost its symbols."""
+    while True:
+        try:
+            await slot.run()
+        except Exception as error:
+            log.error("%s: internal error, starting again: %r", slot.name, error, exc_info=error)
+            await asyncio.sleep(RESTART_S)

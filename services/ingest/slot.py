@@ -61,9 +61,7 @@ class Slot:
         self._overlap_s = settings.overlap_s
         self._instance = instance
         self._on_change = on_change
-        self._backoff = Backoff(
-            settings.backoff_min_s, settings.backoff_max_s, healthy_after_s=line.patience.healthy_s
-        )
+        self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, healthy_after_s=line.patience.healthy_s)
         self._live: list[Link] = []
         self._ending: list[Link] = []
         self._burials: set[asyncio.Task[None]] = set()
@@ -99,6 +97,11 @@ class Slot:
     @property
     def connected(self) -> bool:
         return self.state == pb.LinkState.LINK_STATE_CONNECTED
+
+    @property
+    def starting(self) -> bool:
+        """The very first attempt is under way."""
+        return self.state == pb.LinkState.LINK_STATE_CONNECTING and self._number <= 1
 
     @property
     def ready(self) -> bool:

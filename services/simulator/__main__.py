@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -25,18 +26,20 @@ HEALTH_S = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    defaults = Options()
-    parser.add_argument("--port", type=int, help="instead of simulator.port; 0: any free one, logged")
-    parser.add_argument("--symbols", type=int, help="markets of each exchange, instead of simulator.symbols")
-    parser.add_argument("--rate", type=float, help="frames a second of a busy market, instead of simulator.rate")
-    parser.add_argument("--exchanges", default=",".join(CODES), help="which, comma separated (default: %(default)s)")
-    parser.add_argument("--quiet", type=float, default=defaults.quiet, help="share of quiet markets (default: %(default)s)")
-    parser.add_argument("--burst-factor", type=int, default=defaults.burst_factor, help="1: no bursts (default: %(default)s)")
-    parser.add_argument("--changes", type=float, default=defaults.changes, help="level changes a frame (default: %(default)s)")
-    parser.add_argument("--history", type=float, default=defaults.history_s, help="seconds the truth is kept")
-    parser.add_argument("--no-limits", action="store_true", help="do not enforce connection and REST limits")
-    parser.add_argument("--tape", type=Path, help="play a recording instead of the synthetic market")
-    parser.add_argument("--speed", default="1", help="of the tape: a factor, or 'max' (default: %(default)s)")
+    usual = Options()
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    add = parser.add_argument
+    add("--port", type=int, help="instead of simulator.port; 0: any free one, logged")
+    add("--symbols", type=int, help="markets of each exchange, instead of simulator.symbols")
+    add("--rate", type=float, help="frames a second of a busy market, instead of simulator.rate")
+    add("--exchanges", default=",".join(CODES), help="which, comma separated")
+    add("--quiet", type=float, default=usual.quiet, help="share of markets that hardly move")
+    add("--burst-factor", type=int, default=usual.burst_factor, help="1: no bursts")
+    add("--changes", type=float, default=usual.changes, help="mean level changes of a frame")
+    add("--history", type=float, default=usual.history_s, help="seconds the truth is kept")
+    add("--no-limits", action="store_true", help="do not enforce connection and REST limits")
+    add("--tape", type=Path, help="play a recording instead of the synthetic market")
+    add("--speed", default="1", help="of the tape: a factor, or 'max'")
 
 
 async def main(ctx: ServiceContext) -> None:
@@ -48,8 +51,8 @@ async def main(ctx: ServiceContext) -> None:
         url = await server.start(options.host, options.port)
     except OSError as error:
         raise ConfigError(
-            f"simulator.port = {options.port}: cannot listen on {options.host}:{options.port} "
-            f"({error.strerror or error}); choose another, or 0 for any free one"
+            f"simulator.port = {options.port}: cannot listen on {options.host} "
+            f"({os.strerror(error.errno) if error.errno else error}); choose another, or 0 for any free one"
         ) from None
     log.info("%s: %s", "playing a tape" if tape else "simulating", " ".join(f"{url}/{code}" for code in server.venues))
     try:

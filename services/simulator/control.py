@@ -56,7 +56,7 @@ def add_routes(app: web.Application, server: SimulatorServer) -> None:
         return web.json_response(
             {
                 code: {
-                    "markets": list(venue.market.symbols),
+                    "markets": venue.natives(),
                     "links_now": len(venue.links),
                     "subscriptions": sum(len(link.topics) for link in venue.links),
                     **asdict(venue.counts),

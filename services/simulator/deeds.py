@@ -7,6 +7,7 @@ Each returns a small dictionary of what was done at once, or armed to strike lat
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hoga.exchanges.dialect import Answer, Call
@@ -14,14 +15,15 @@ from services.simulator.faults import MANGLERS, RestFault, truncated
 from services.simulator.link import Link, wire
 
 if TYPE_CHECKING:
+    from services.simulator.desk import Desk
+    from services.simulator.market import ExchangeMarket
     from services.simulator.server import SimulatorServer
-    from services.simulator.venue import Venue
 
 Deed = dict[str, Any]
 FOREVER_S = 1e9
 ACTIONS = (
     "drop", "duplicate", "swap", "malformed", "inject", "close", "abort", "silence", "shutdown", "refuse_rest",
-    "refuse_connects", "clock", "halt", "resume", "delist", "list", "clear",
+    "refuse_connects", "clock", "halt", "resume", "delist", "relist", "clear",
 )  # fmt: skip
 
 
@@ -49,8 +51,7 @@ class Faults:
         """The next `count` frames arrive spoiled (see `MANGLERS`)."""
         if kind not in MANGLERS:
             raise ValueError(f"unknown kind {kind!r}; known: {', '.join(MANGLERS)}")
-        self._market(code).symbols[native]
-        self._venue(code).faults.arm(native, "malformed", count, MANGLERS[kind])
+        self._arm(code, native, "malformed", count, MANGLERS[kind])
         return {"armed": count, "kind": kind}
 
     def inject(self, code: str, native: str, payload: str) -> Deed:
@@ -126,8 +127,8 @@ class Faults:
     def clock(self, seconds: float) -> Deed:
         """The clock of all exchanges jumps; the sum of all jumps so far is told."""
         self._server.clock_offset_ns += int(seconds * 1e9)
-        for venue in self._server.venues.values():
-            for symbol in venue.market.symbols.values():
+        for market in self._server.market.exchanges.values():
+            for symbol in market.symbols.values():
                 symbol.shift_clock(int(seconds * 1000))
         return {"offset_s": self._server.clock_offset_ns / 1e9}
 
@@ -145,7 +146,7 @@ class Faults:
         self._market(code).delist(native)
         return {"delisted": native}
 
-    def list(self, code: str, native: str = "") -> Deed:
+    def relist(self, code: str, native: str = "") -> Deed:
         """Lists a market: a delisted one, a named spare, or the next spare. Its ids and book begin anew."""
         market = self._market(code)
         spare = market.spare()
@@ -176,7 +177,7 @@ class Faults:
             for code, venue in self._server.venues.items()
         }
 
-    async def rest_answer(self, venue: Venue, call: Call) -> Answer | None:
+    async def rest_answer(self, venue: Desk, call: Call) -> Answer | None:
         """The answer a fault gives instead of the exchange, None for the exchange's own."""
         for fault in self._rest.get(venue.code, ()):
             if not fault.strikes(call.path, call.now.mono_ns / 1e9):
@@ -186,27 +187,31 @@ class Faults:
                 await asyncio.sleep(fault.delay_s)
             retry = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
             if fault.status == 200 and fault.body is None:
-                answer = venue.dialect.rest(call)
+                answer = await venue.rest(call)
                 return Answer(answer.status, truncated(answer.body) if fault.cut else answer.body, answer.headers)
             return Answer(fault.status, fault.body or b"", retry)
         return None
 
-    def connect_answer(self, venue: Venue) -> Answer | None:
+    def connect_answer(self, venue: Desk) -> Answer | None:
         fault = self._connects.get(venue.code)
         if fault is None or not fault.strikes("", self._server.now().mono_ns / 1e9):
             return None
         return Answer(fault.status, b"")
 
-    def _arm(self, code: str, native: str, kind: str, count: int) -> Deed:
-        self._market(code).symbols[native]
-        self._venue(code).faults.arm(native, kind, count)
+    def _arm(
+        self, code: str, native: str, kind: str, count: int, mangle: Callable[[bytes], bytes] | None = None
+    ) -> Deed:
+        venue = self._venue(code)
+        if native not in venue.natives():
+            raise KeyError(native)
+        venue.faults.arm(native, kind, count, mangle)
         return {"armed": count}
 
-    def _venue(self, code: str) -> Venue:
+    def _venue(self, code: str) -> Desk:
         return self._server.venues[code]
 
-    def _market(self, code: str) -> Any:
-        return self._server.venues[code].market
+    def _market(self, code: str) -> ExchangeMarket:
+        return self._server.market.exchanges[code]
 
     def _oldest(self, code: str, count: int | None) -> list[Link]:
         return sorted(self._venue(code).links, key=lambda link: link.number)[:count]

@@ -51,6 +51,9 @@ class Desk(ABC):
     @abstractmethod
     async def rest(self, call: Call) -> Answer: ...
 
+    async def stop(self) -> None:  # noqa: B027 - a hook
+        """Ends what runs in the background."""
+
     def tick(self, now: Stamp) -> None:
         """Pings, cuts, idle limits of every link."""
         for link in list(self.links):
@@ -130,5 +133,5 @@ class Desk(ABC):
             self._subscribers.setdefault(topic.native, {}).setdefault(topic, set()).add(link)
         link.topics = topics
 
-    def dropped(self, topic: Topic) -> None:
+    def dropped(self, topic: Topic) -> None:  # noqa: B027 - a hook
         """The last subscriber of a topic has gone."""

@@ -138,7 +138,7 @@ class Generator:
         self._near = 5.0
         self._middle = max(levels * 0.7, fair * 0.001)
         self._far = max(levels * 2.5, fair * 0.006)
-        dollars = 300.0 + self.spec.turnover ** 0.25 * 10
+        dollars = 300.0 + self.spec.turnover**0.25 * 10
         self._typical = dollars / self.spec.usd * 10**self.spec.listing.size_decimals / self.spec.lot
 
     def _distance(self) -> int:

@@ -45,14 +45,13 @@ class Spec:
 
 def specs(code: str, count: int, seed: int) -> list[Spec]:
     """The first `count` markets of an exchange."""
-    makers = {
-        "binance_future": _binance_future,
-        "binance_spot": _binance_spot,
-        "upbit": lambda extra: _korean("upbit", extra),
-        "bithumb": lambda extra: _korean("bithumb", extra),
-    }
+    extra = invented(count, seed)
+    if code in ("upbit", "bithumb"):
+        candidates = _korean(code, extra)
+    else:
+        candidates = _binance_future(extra) if code == "binance_future" else _binance_spot(extra)
     found: dict[str, Spec] = {}
-    for spec in makers[code](invented(count, seed)):
+    for spec in candidates:
         if len(found) >= count:
             break
         found.setdefault(spec.listing.native, spec)

@@ -20,9 +20,9 @@ from typing import Any
 
 from hoga.exchanges.dialect import BookView, Change, Day, IntLevel, Listing, fixed, rescale
 from services.simulator.assets import CHINESE, REAL, Asset, invented
-from services.simulator.book import ASK, BID, Sides, TrueBook
+from services.simulator.book import ASK, BID, Sides
 from services.simulator.generator import Generator, Ids
-from services.simulator.listings import CODES, Spec, specs
+from services.simulator.listings import Spec, specs
 from services.simulator.options import Options
 from services.simulator.path import PricePath
 
@@ -109,7 +109,9 @@ class ExchangeMarket:
         self.code, self.options = code, options
         self.whole_frames = code in ("upbit", "bithumb")
         self._paths = paths
-        self._shared = Ids(Random(f"{options.seed}:{code}:ids"), 5_123_107_832_006) if code == "binance_future" else None
+        self._shared: Ids | None = None
+        if code == "binance_future":
+            self._shared = Ids(Random(f"{options.seed}:{code}:ids"), 5_123_107_832_006)
         self.symbols: dict[str, SymbolMarket] = {}
         self._spares: dict[str, Spec] = {}
         everything = specs(code, options.symbols + 10, options.seed)
@@ -182,8 +184,12 @@ class ExchangeMarket:
             time = None
         sides = symbol.true.at(seq=seq, time_ms=time_ms)
         book = symbol.view(sides, time_ms=time)
-        found: Truth = {"seq": book.seq, "time_ms": book.time_ms}
-        return {**found, "bids": _texts(symbol.listing, book.bids, depth), "asks": _texts(symbol.listing, book.asks, depth)}
+        return {
+            "seq": book.seq,
+            "time_ms": book.time_ms,
+            "bids": _texts(symbol.listing, book.bids, depth),
+            "asks": _texts(symbol.listing, book.asks, depth),
+        }
 
 
 class Market:
@@ -214,6 +220,3 @@ def _texts(listing: Listing, levels: list[IntLevel], depth: int | None) -> list[
         if depth is not None and len(found) >= depth:
             break
     return found
-
-
-__all__ = ["CODES", "ExchangeMarket", "Market", "SymbolMarket", "Truth"]

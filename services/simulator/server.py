@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import heapq
 import time
+from dataclasses import replace
 from types import TracebackType
 
 from aiohttp import WSMsgType, web
@@ -28,9 +29,12 @@ from hoga.exchanges.dialect import Answer, Call, Dialect, MarketPort
 from hoga.exchanges.upbit.speak import UpbitDialect
 from services.simulator import control
 from services.simulator.deeds import Faults
+from services.simulator.desk import Desk
 from services.simulator.link import Link
 from services.simulator.market import Market, Truth
 from services.simulator.options import Options
+from services.simulator.tape import Tape
+from services.simulator.tape_venue import TapeMarket, TapeVenue
 from services.simulator.venue import Venue
 
 ROUND_S = 0.004
@@ -42,14 +46,20 @@ _UNLIMITED = 10**9
 
 
 class SimulatorServer:
-    def __init__(self, options: Options | None = None) -> None:
+    def __init__(self, options: Options | None = None, tape: Tape | None = None) -> None:
         self.options = options or Options()
         self.clock_offset_ns = 0
+        if tape is not None:
+            self.options = replace(self.options, exchanges=())
         self.market = Market(self.options, time.time_ns() // 1_000_000)
-        self.venues: dict[str, Venue] = {}
+        self.venues: dict[str, Desk] = {}
         for code, market in self.market.exchanges.items():
             spoken = dialect(code, market, self.options)
             self.venues[code] = Venue(market, spoken, self.now, self.options.slow_client_bytes)
+        for code, track in tape.tracks.items() if tape is not None else ():
+            spoken = dialect(code, TapeMarket(track), self.options)
+            most = self.options.slow_client_bytes
+            self.venues[code] = TapeVenue(code, spoken, self.now, most, track, tape.speed if tape else 1.0)
         self.faults = Faults(self)
         self.url = ""
         self.late_rounds = 0
@@ -94,6 +104,7 @@ class SimulatorServer:
                 await self._pacer
             self._pacer = None
         for venue in self.venues.values():
+            await venue.stop()
             for link in list(venue.links):
                 link.abort()
         if self._runner is not None:
@@ -119,10 +130,10 @@ class SimulatorServer:
 
     async def _pace(self) -> None:
         loop = asyncio.get_running_loop()
-        for code, venue in self.venues.items():
+        for code, market in self.market.exchanges.items():
             # Spread over one interval, so that the load is even.
-            for place, native in enumerate(venue.market.symbols):
-                self.enlist(code, native, place / len(venue.market.symbols) / self.options.rate)
+            for place, native in enumerate(market.symbols):
+                self.enlist(code, native, place / len(market.symbols) / self.options.rate)
         next_tick = loop.time()
         while True:
             now = loop.time()
@@ -142,7 +153,7 @@ class SimulatorServer:
         done = 0
         while self._due and self._due[0][0] <= now:
             due, number, code, native = heapq.heappop(self._due)
-            interval_ms = self.venues[code].step(native, wall_ms)
+            interval_ms = self._step(code, native, wall_ms)
             if interval_ms is None:
                 continue
             if now - due > _LATEST_S:
@@ -152,6 +163,14 @@ class SimulatorServer:
             done += 1
             if done % 200 == 0:
                 await asyncio.sleep(0)
+
+    def _step(self, code: str, native: str, wall_ms: int) -> int | None:
+        venue = self.venues[code]
+        return venue.step(native, wall_ms) if isinstance(venue, Venue) else None
+
+    def pacing(self) -> bool:
+        """Whether frames are being paced."""
+        return self._pacer is not None and not self._pacer.done()
 
     # serving
 
@@ -171,11 +190,11 @@ class SimulatorServer:
             return await self._websocket(request, venue, call)
         answer = await self.faults.rest_answer(venue, call)
         if answer is None:
-            answer = venue.dialect.rest(call)
+            answer = await venue.rest(call)
         venue.counts.rest += 1
         return _response(venue, answer)
 
-    async def _websocket(self, request: web.Request, venue: Venue, call: Call) -> web.StreamResponse:
+    async def _websocket(self, request: web.Request, venue: Desk, call: Call) -> web.StreamResponse:
         answer = self.faults.connect_answer(venue)
         opened = answer or venue.dialect.open(call)
         if isinstance(opened, Answer):
@@ -194,7 +213,7 @@ class SimulatorServer:
             venue.detach(link)
         return ws
 
-    async def _read(self, venue: Venue, link: Link, ws: web.WebSocketResponse) -> None:
+    async def _read(self, venue: Desk, link: Link, ws: web.WebSocketResponse) -> None:
         while True:
             message = await ws.receive()
             if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -226,7 +245,7 @@ def dialect(code: str, market: MarketPort, options: Options) -> Dialect:
     return binance
 
 
-def _response(venue: Venue, answer: Answer) -> web.Response:
+def _response(venue: Desk, answer: Answer) -> web.Response:
     if answer.status != 200:
         venue.counts.refused += 1
     return web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))

@@ -16,6 +16,7 @@ class TickTable:
 
     def __init__(self, decimals: int, bands: Sequence[tuple[str, str]]) -> None:
         self.decimals = decimals
+        self._unit = float(f"1e{decimals}")
         self._prices = [_mantissa(lowest, decimals) for lowest, _ in bands]
         self._steps = [_mantissa(tick, decimals) for _, tick in bands]
         self._indexes = [0]
@@ -32,7 +33,7 @@ class TickTable:
 
     def index(self, price: float) -> float:
         """Where a price (in quote units) lies between the indexes."""
-        mantissa = price * 10**self.decimals
+        mantissa = price * self._unit
         band = bisect_right(self._prices, mantissa) - 1
         return self._indexes[band] + (mantissa - self._prices[band]) / self._steps[band]
 

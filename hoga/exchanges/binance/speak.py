@@ -214,7 +214,8 @@ class BinanceSession(Session):
         if not _is_id(number):
             return {"code": 2, "msg": "Invalid request: request ID must be an integer, a string or null"}
         if method not in _METHODS:
-            return _refuse(2, f"Invalid request: unknown variant `{method}`, expected one of {', '.join(_METHODS)}", number)
+            known = ", ".join(_METHODS)
+            return _refuse(2, f"Invalid request: unknown variant `{method}`, expected one of {known}", number)
         if method == "LIST_SUBSCRIPTIONS":
             return {"result": list(self.names), "id": number}
         if method in ("SET_PROPERTY", "GET_PROPERTY"):

@@ -80,7 +80,10 @@ class BinanceRest:
     def _refuse(self, verdict: Verdict, call: Call) -> Answer:
         if verdict.status == 418:
             until = call.now.wall_ns // 1_000_000 + verdict.retry_after_s * 1000
-            text = f"Way too much request weight used; IP banned until {until}. Please use WebSocket Streams for live updates to avoid bans."
+            text = (
+                f"Way too much request weight used; IP banned until {until}. "
+                "Please use WebSocket Streams for live updates to avoid bans."
+            )
         else:
             text = (
                 f"Too much request weight used; current limit is {self.limit} request weight per 1 MINUTE. "
@@ -90,8 +93,8 @@ class BinanceRest:
         return Answer(verdict.status, _json({"code": -1003, "msg": text}), headers)
 
     def _headers(self, verdict: Verdict) -> dict[str, str]:
-        used = str(verdict.used)
-        return {"Content-Type": "application/json;charset=UTF-8", "X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        used = {name: str(verdict.used) for name in ("X-MBX-USED-WEIGHT", "X-MBX-USED-WEIGHT-1M")}
+        return {"Content-Type": "application/json;charset=UTF-8", **used}
 
     # depth
 
@@ -137,7 +140,8 @@ class BinanceRest:
         if not name:
             raise BinanceError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
         if not _LEGAL.match(name):
-            raise BinanceError(-1100, "Illegal characters found in parameter 'symbol'; legal range is '^[A-Z0-9-_.]{1,20}$'.")
+            legal = "legal range is '^[A-Z0-9-_.]{1,20}$'"
+            raise BinanceError(-1100, f"Illegal characters found in parameter 'symbol'; {legal}.")
         listing = self.market.listing(name)
         if listing is None:
             raise BinanceError(-1121, "Invalid symbol.")
@@ -208,10 +212,10 @@ class BinanceRest:
 
     def _filters(self, listing: Listing) -> list[dict[str, str]]:
         price, size = listing.price_decimals, listing.size_decimals
-        tick = fixed(listing.tick, price)
+        tick, step = fixed(listing.tick, price), fixed(1, size)
         return [
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": fixed(10**15, price), "tickSize": tick},
-            {"filterType": "LOT_SIZE", "minQty": fixed(1, size), "maxQty": fixed(10**13, size), "stepSize": fixed(1, size)},
+            {"filterType": "LOT_SIZE", "minQty": step, "maxQty": fixed(10**13, size), "stepSize": step},
         ]
 
     def _ticker_weight(self, call: Call) -> int:
@@ -237,7 +241,7 @@ class BinanceRest:
             "quoteVolume": fixed(day.turnover, 8),
             "openTime": now_ms - 86_400_000,
             "closeTime": now_ms,
-            "count": day.count,
+            "count": day.trades,
         }
 
 

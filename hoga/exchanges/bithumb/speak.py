@@ -61,7 +61,8 @@ class BithumbDialect(Dialect):
     def open(self, call: Call) -> Session | Answer:
         if call.path != "/websocket/v1":
             return Answer(404, b"")
-        return admit(call, self._connects, self.rules.connects_per_s) or TicketSession(self.rules, call.now, self._delay)
+        refused = admit(call, self._connects, self.rules.connects_per_s)
+        return refused or TicketSession(self.rules, call.now, self._delay)
 
     def rest(self, call: Call) -> Answer:
         return self.web.answer(call)

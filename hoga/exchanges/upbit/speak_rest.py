@@ -164,7 +164,8 @@ class UpbitRest(MarketsRest):
         book: BookView = self.market.book(listing.native)
         bids, asks, decimals = book.bids[:units], book.asks[:units], listing.size_decimals
         return (
-            f'{{"market":"{listing.native}","timestamp":{book.time_ms},"total_ask_size":{floating(total(asks), decimals)},'
+            f'{{"market":"{listing.native}","timestamp":{book.time_ms},'
+            f'"total_ask_size":{floating(total(asks), decimals)},'
             f'"total_bid_size":{floating(total(bids), decimals)},"orderbook_units":'
             f'[{units_text(listing, bids, asks, units)}],"level":0}}'
         )

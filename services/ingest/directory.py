@@ -1,0 +1,125 @@
+"""What the exchange lists: the map between canonical symbols and native ids, fetched over REST and kept fresh.
+
+1. It is fetched at the start, for ever: each failed attempt is one clear line and a growing, random pause.
+2. It is fetched again every hour, and soon after somebody asked for a symbol that is not in it.
+3. An answer that cannot be read, or lists nothing, changes nothing. Two markets that claim one symbol are both
+   named in an error line; the second is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from hoga.domain.errors import FrameError, RestError, snippet
+from hoga.domain.symbols import SymbolMap
+from hoga.domain.types import Instrument
+from hoga.exchanges.base import Exchange
+from hoga.runtime.rest import RestClient
+from services.ingest.pacing import Backoff
+
+REFRESH_S = 3600.0
+ASK_SPACING_S = 60.0
+PRIORITY = 0
+"""Nothing works without the list: it goes before everything else."""
+
+log = logging.getLogger(__name__)
+
+
+class Directory:
+    """The instruments of one exchange. `run` keeps them; `on_change` is called after every new list."""
+
+    def __init__(
+        self, exchange: Exchange, rest: RestClient, on_change: Callable[[], None], *, backoff: Backoff | None = None
+    ) -> None:
+        self.symbols = SymbolMap()
+        self.bodies: list[bytes] = []
+        """The answers of the exchange that the list was read from."""
+        self.fetched_s = 0.0
+        """Monotonic time of the last good answer; 0 before the first."""
+        self.problem = "not fetched yet"
+        """Why the last attempt failed; empty when it did not."""
+        self._exchange = exchange
+        self._rest = rest
+        self._on_change = on_change
+        self._backoff = backoff or Backoff(1.0, 60.0)
+        self._asked = asyncio.Event()
+
+    @property
+    def loaded(self) -> bool:
+        return self.fetched_s > 0
+
+    def ask(self) -> None:
+        """Somebody wants a symbol that is not listed here: fetch the list soon."""
+        self._asked.set()
+
+    def native(self, symbol: str, hint: str = "") -> str | None:
+        """The native id of a canonical symbol. `hint` (from the universe) serves until there is a list."""
+        instrument = self.symbols.by_symbol.get(symbol)
+        if instrument is not None:
+            return instrument.native_symbol
+        return hint or None if not self.loaded else None
+
+    def near(self, symbol: str) -> list[str]:
+        """Listed symbols that somebody may have meant; the market with that native id first."""
+        native = self.symbols.by_native.get(symbol) or self.symbols.by_native.get(symbol.upper())
+        near = [native.symbol] if native else []
+        return near + [found for found in self.symbols.near(symbol) if found not in near]
+
+    @property
+    def trading(self) -> list[Instrument]:
+        return [instrument for instrument in self.symbols.by_native.values() if instrument.trading]
+
+    async def run(self) -> None:
+        while True:
+            pause_s = await self.fetch()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+                continue
+            self._asked.clear()
+            await asyncio.sleep(ASK_SPACING_S)
+            try:
+                await asyncio.wait_for(self._asked.wait(), REFRESH_S - ASK_SPACING_S)
+            except TimeoutError:
+                continue
+
+    async def fetch(self) -> float:
+        """One attempt; 0, or the seconds after which to try again."""
+        try:
+            bodies = [
+                await self._rest.get(request, priority=PRIORITY)
+                for request in self._exchange.strategy.instruments_requests()
+            ]
+            found = SymbolMap(await asyncio.to_thread(self._exchange.handler.parse_instruments, bodies))
+            if not found:
+                raise FrameError("shape", f"it lists nothing: {snippet(bodies[0] if bodies else b'')}")
+        except (RestError, FrameError) as error:
+            retry_after_s = (error.retry_after_s or 0.0) if isinstance(error, RestError) else 0.0
+            pause_s = max(self._backoff.next_delay(), retry_after_s, 0.1)
+            self.problem = str(error)
+            log.warning(
+                "%s: cannot read the instrument list: %s; next attempt in %.1f s", self._exchange.code, error, pause_s
+            )
+            return pause_s
+        self._take(found, bodies)
+        return 0.0
+
+    def _take(self, found: SymbolMap, bodies: list[bytes]) -> None:
+        self._backoff.failures = 0
+        known = {(first.native_symbol, second.native_symbol) for first, second in self.symbols.collisions}
+        for first, second in found.collisions:
+            if (first.native_symbol, second.native_symbol) not in known:
+                log.error(
+                    "%s: markets %s and %s both claim the symbol %s; %s is left out",
+                    self._exchange.code,
+                    first.native_symbol,
+                    second.native_symbol,
+                    second.symbol,
+                    second.native_symbol,
+                )
+        self.symbols, self.bodies = found, bodies
+        self.fetched_s, self.problem = time.monotonic(), ""
+        log.info("%s: %d instruments, %d trading", self._exchange.code, len(found), len(self.trading))
+        self._on_change()

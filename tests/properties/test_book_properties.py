@@ -1,0 +1,145 @@
+"""Promises of numbers and books against plain Decimals."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from hoga.domain.book import Book
+from hoga.domain.errors import FrameError
+from hoga.domain.numbers import FinerError, epoch_ns, is_zero, parse, scale, text_of
+
+mantissas = st.integers(0, 10**17)
+decimals = st.integers(0, 12)
+
+
+def spelled(mantissa: int, places: int, style: int) -> str:
+    """One of the spellings of a number."""
+    value = Decimal(mantissa).scaleb(-places)
+    if style == 0:
+        return f"{value:f}"
+    if style == 1:
+        return f"{value:f}" + ("000" if "." in f"{value:f}" else ".000")
+    return f"{value:E}"
+
+
+@given(mantissas, decimals, st.integers(0, 2))
+@example(116539, 0, 2)
+def test_a_number_means_the_same_in_every_spelling(mantissa: int, places: int, style: int) -> None:
+    text = spelled(mantissa, places, style)
+    found, needed = parse(text)
+    assert Decimal(found).scaleb(-needed) == Decimal(text)
+    assert Decimal(text_of(found, needed)) == Decimal(text)
+    assert is_zero(text) == (mantissa == 0)
+
+
+@given(mantissas, decimals, st.integers(0, 2), st.integers(0, 18))
+def test_scaling_is_exact_or_says_what_it_needs(mantissa: int, places: int, style: int, column: int) -> None:
+    text = spelled(mantissa, places, style)
+    try:
+        assert Decimal(scale(text, column)).scaleb(-column) == Decimal(text)
+    except FinerError as finer:
+        assert finer.decimals > column
+        assert Decimal(scale(text, finer.decimals)).scaleb(-finer.decimals) == Decimal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " 1", "1 ", "+1", "1_0", "١", "²", "0x10", "nan", "NaN", "Infinity", "-1", "-0.5", "1e999", "1e-40", "1.", ".5",
+     "1" * 19, "0." + "1" * 19, "1" * 60, '"1"', "null", "1,5", "1e", "--1", "1.2.3", "\n1"],
+)  # fmt: skip
+def test_what_is_no_number_is_refused_with_its_reason(text: str) -> None:
+    with pytest.raises(FrameError) as refused:
+        scale(text, 8)
+    assert refused.value.reason == "number"
+
+
+@given(st.text(max_size=30))
+def test_no_text_escapes_as_anything_but_a_frame_error(text: str) -> None:
+    try:
+        found = scale(text, 18)
+    except FrameError:
+        return
+    assert Decimal(text) == Decimal(found).scaleb(-18)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(1723161255, 1723161255 * 10**9), (1723161255408, 1723161255408 * 10**6), (1790133505546514, 1790133505546514000),
+     (1790133505546514123, 1790133505546514123), (0, 0), (-5, 0), (10**25, 0)],
+)  # fmt: skip
+def test_epoch_times_of_every_unit(value: int, expected: int) -> None:
+    assert epoch_ns(value) == expected
+
+
+prices = st.tuples(st.integers(1, 40), st.integers(0, 3))
+levels = st.lists(st.tuples(prices, st.tuples(st.integers(0, 5), st.integers(0, 3)), st.integers(0, 2)), max_size=12)
+
+
+def texts(drawn):
+    return [(spelled(p, pd, style), spelled(s, sd, style)) for (p, pd), (s, sd), style in drawn]
+
+
+def naive(side: dict[Decimal, Decimal], changes) -> None:
+    for price, size in changes:
+        if Decimal(size):
+            side[Decimal(price)] = Decimal(size)
+        else:
+            side.pop(Decimal(price), None)
+
+
+@given(st.lists(st.tuples(levels, levels), max_size=10))
+def test_a_book_equals_a_dictionary_of_decimals(updates) -> None:
+    """Every spelling of a price is one key; finer values widen the columns and nothing is lost."""
+    book = Book()
+    bids: dict[Decimal, Decimal] = {}
+    asks: dict[Decimal, Decimal] = {}
+    for drawn_bids, drawn_asks in updates:
+        new_bids, new_asks = texts(drawn_bids), texts(drawn_asks)
+        book.apply(new_bids, new_asks)
+        naive(bids, new_bids)
+        naive(asks, new_asks)
+        found_bids, found_asks = book.texts(1000)
+        assert [(Decimal(p), Decimal(s)) for p, s in found_bids] == sorted(bids.items(), reverse=True)
+        assert [(Decimal(p), Decimal(s)) for p, s in found_asks] == sorted(asks.items())
+
+
+@given(levels, levels, levels)
+def test_a_refused_update_changes_nothing(before, bids, asks) -> None:
+    book = Book()
+    book.apply(texts(before), [])
+    kept = book.texts(1000)
+    for bad in (("x", "1"), ("1", "-3"), ("0", "1"), ("1", "NaN")):
+        with pytest.raises(FrameError):
+            book.apply(texts(bids), [*texts(asks), bad])
+        with pytest.raises(FrameError):
+            book.replace([*texts(bids), bad], texts(asks))
+        assert book.texts(1000) == kept
+
+
+@given(levels, levels)
+def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(bids, asks) -> None:
+    book = Book()
+    book.apply([], texts(asks))
+    update = [(price, size) for price, size in texts(bids) if Decimal(size)]
+    assume(update)
+    book.apply(update, [])
+    kept = {Decimal(price) for price, _ in book.texts(1000)[0]}
+    book.remove_contradicted(update, [])
+    assert not book.crossed
+    assert {Decimal(price) for price, _ in book.texts(1000)[0]} == kept
+
+
+def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
+    """Prices whose text order is not their number order: 99.5 … 109.5 must lose the far end, never the best."""
+    book = Book()
+    asks = [(f"{99.5 + n / 1000:.3f}", "1") for n in range(12_001)]
+    book.replace([], asks)
+    book.apply([], [("500", "1")])
+    assert book.texts(1)[1] == [("99.5", "1")]
+    assert len(book.asks.prices) == 10_000
+    assert book.asks_known == 10_000
+    assert book.high == book.asks.prices[-1]

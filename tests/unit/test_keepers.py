@@ -1,0 +1,328 @@
+"""The keepers' rules one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from hoga.domain.actions import FactKind, Note, RequestSnapshot
+from hoga.domain.errors import FrameError
+from hoga.domain.keeper import KeeperRules
+from hoga.domain.sequenced import SequencedKeeper
+from hoga.domain.types import GapPolicy, Stamp, State, Update
+from hoga.domain.whole import WholeBookKeeper
+
+BIDS, ASKS = [("99", "1"), ("98", "2")], [("101", "1"), ("102", "2")]
+
+
+def at(ms: int) -> Stamp:
+    return Stamp(ms * 1_000_000, ms * 1_000_000)
+
+
+def delta(prev: int, seq: int, bids=(), asks=(), time_ms: int = 0) -> Update:
+    return Update("X", False, list(bids), list(asks), prev_seq=prev, seq=seq, exchange_time_ns=time_ms * 10**6)
+
+
+def snapshot(seq: int, bids=BIDS, asks=ASKS) -> Update:
+    return Update("X", True, list(bids), list(asks), seq=seq)
+
+
+def whole(time_ms: int, bids=BIDS, asks=ASKS) -> Update:
+    return Update("X", True, list(bids), list(asks), exchange_time_ns=time_ms * 10**6)
+
+
+def live(**rules) -> SequencedKeeper:
+    keeper = SequencedKeeper(KeeperRules(**rules))
+    keeper.open(at(0))
+    keeper.receive(delta(9, 10), "a", at(1))
+    keeper.snapshot(snapshot(10), 0, at(2))
+    assert keeper.state is State.LIVE
+    return keeper
+
+
+def kinds(actions) -> list[FactKind]:
+    return [action.kind for action in actions if isinstance(action, Note)]
+
+
+def asks_for_snapshot(actions) -> bool:
+    return any(isinstance(action, RequestSnapshot) for action in actions)
+
+
+class TestJoin:
+    def test_opening_asks_for_a_snapshot_at_once(self) -> None:
+        assert asks_for_snapshot(SequencedKeeper(KeeperRules()).open(at(0)))
+
+    def test_a_snapshot_that_nothing_proves_is_shown_but_not_live(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.snapshot(snapshot(10), 0, at(1))
+        assert keeper.state is State.SYNCING
+        assert keeper.book.texts(1)[0] == [("99", "1")]
+        keeper.receive(delta(10, 12, [("99", "5")]), "a", at(2))
+        assert keeper.state is State.LIVE
+        assert keeper.book.texts(1)[0] == [("99", "5")]
+
+    def test_a_quiet_book_is_confirmed_by_a_second_equal_snapshot_and_not_too_soon(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.snapshot(snapshot(10), 0, at(1))
+        keeper.snapshot(snapshot(10), 0, at(100))
+        assert keeper.state is State.SYNCING
+        assert asks_for_snapshot(keeper.tick(at(11_000)))
+        keeper.snapshot(snapshot(10), 0, at(11_200))
+        assert keeper.state is State.LIVE
+
+    def test_a_different_second_snapshot_proves_nothing(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.snapshot(snapshot(10), 0, at(1))
+        keeper.snapshot(snapshot(11), 0, at(11_200))
+        assert keeper.state is State.SYNCING
+
+    def test_a_snapshot_older_than_the_first_delta_is_asked_for_again(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(20, 21), "a", at(1))
+        keeper.snapshot(snapshot(15), 0, at(2))
+        assert keeper.state is State.SYNCING
+        assert keeper.tick(at(3)) == []
+        assert asks_for_snapshot(keeper.tick(at(1500)))
+        keeper.snapshot(snapshot(20), 0, at(1600))
+        assert keeper.state is State.LIVE
+
+    def test_futures_ids_between_two_events_belong_to_other_symbols(self) -> None:
+        """lid lies after pu and before U of the next event: the snapshot holds everything up to pu."""
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(100, 150), "a", at(1))
+        keeper.snapshot(snapshot(160), 0, at(2))
+        keeper.receive(delta(150, 190, [("99", "7")]), "a", at(3))
+        assert keeper.state is State.LIVE
+        assert keeper.sequence == 190
+
+    def test_an_unanswered_request_is_repeated_less_and_less_often(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        asked = [ms for ms in range(0, 200_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))]
+        assert asked == [5000, 15_000, 35_000, 75_000, 135_000, 195_000]
+
+    def test_a_buffer_that_overflows_forgets_its_oldest_and_refuses_what_it_cannot_bridge(self) -> None:
+        keeper = SequencedKeeper(KeeperRules(buffer_updates=3))
+        keeper.open(at(0))
+        for seq in range(10, 20):
+            keeper.receive(delta(seq - 1, seq), "a", at(seq))
+        keeper.snapshot(snapshot(12), 0, at(30))
+        assert keeper.state is State.SYNCING
+        keeper.snapshot(snapshot(17), 0, at(31))
+        assert keeper.state is State.LIVE
+        assert keeper.sequence == 19
+
+
+class TestPolicies:
+    def test_continue_goes_on_as_gapped_and_heals(self) -> None:
+        keeper = live()
+        actions = keeper.receive(delta(15, 16, [("99", "3")]), "a", at(3))
+        assert keeper.state is State.GAPPED
+        assert keeper.missing == 5
+        assert keeper.book.texts(1)[0] == [("99", "3")]
+        assert asks_for_snapshot(actions)
+        keeper.snapshot(snapshot(16), 0, at(4))
+        assert keeper.state is State.LIVE
+
+    def test_ignore_is_flagged_and_never_healed(self) -> None:
+        keeper = live(gap_policy=GapPolicy.IGNORE)
+        assert not asks_for_snapshot(keeper.receive(delta(15, 16), "a", at(3)))
+        assert not keeper.tick(at(10**7))
+        assert keeper.state is State.GAPPED
+
+    def test_resync_withholds_the_book(self) -> None:
+        keeper = live(gap_policy=GapPolicy.RESYNC)
+        before = keeper.book.texts(10)
+        assert asks_for_snapshot(keeper.receive(delta(15, 16, [("99", "3")]), "a", at(3)))
+        assert keeper.state is State.SYNCING
+        assert keeper.book.texts(10) == before
+        assert keeper.receive(delta(16, 17, [("99", "4")]), "a", at(4)) == []
+        keeper.snapshot(snapshot(16), 0, at(5))
+        assert keeper.state is State.LIVE
+        assert keeper.book.texts(1)[0] == [("99", "4")]
+
+    def test_two_gaps_add_up_and_a_snapshot_between_them_does_not_heal(self) -> None:
+        keeper = live()
+        keeper.receive(delta(15, 16), "a", at(3))
+        keeper.receive(delta(20, 21), "a", at(4))
+        assert keeper.missing == 9
+        keeper.snapshot(snapshot(17), 0, at(5))
+        assert keeper.state is State.GAPPED
+        keeper.snapshot(snapshot(21), 0, at(6))
+        assert keeper.state is State.LIVE
+
+
+class TestCrossing:
+    def test_a_live_book_that_crosses_is_announced_and_mended(self) -> None:
+        keeper = live()
+        actions = keeper.receive(delta(10, 11, [("101", "1")]), "a", at(3))
+        assert keeper.state is State.CROSSED
+        assert FactKind.CROSSED in kinds(actions)
+        assert asks_for_snapshot(actions)
+        keeper.receive(delta(11, 12, [("101", "0")]), "a", at(4))
+        assert keeper.state is State.CROSSED, "uncrossing by itself proves nothing"
+        keeper.snapshot(snapshot(12), 0, at(5))
+        assert keeper.state is State.LIVE
+
+    def test_a_gapped_book_is_repaired_on_the_older_side(self) -> None:
+        keeper = live()
+        actions = keeper.receive(delta(15, 16, [("101.5", "1")]), "a", at(3))
+        assert FactKind.REPAIRED in kinds(actions)
+        assert keeper.state is State.GAPPED
+        assert keeper.book.texts(1) == ([("101.5", "1")], [("102", "2")])
+
+    def test_a_locked_book_is_crossed(self) -> None:
+        keeper = live()
+        keeper.receive(delta(10, 11, [("101", "1")]), "a", at(3))
+        assert keeper.state is State.CROSSED
+
+    def test_an_empty_side_is_no_crossing(self) -> None:
+        keeper = live()
+        keeper.receive(delta(10, 11, [("99", "0"), ("98", "0")]), "a", at(3))
+        assert keeper.state is State.LIVE
+
+
+class TestStaleness:
+    def test_a_lost_link_makes_the_book_stale_and_a_chaining_delta_restores_it(self) -> None:
+        keeper = live()
+        keeper.link_down("the link is down", at(3))
+        assert (keeper.state, keeper.reason) == (State.STALE, "the link is down")
+        keeper.link_up(at(4))
+        assert keeper.state is State.STALE
+        keeper.receive(delta(10, 11), "b", at(5))
+        assert keeper.state is State.LIVE
+
+    def test_after_a_reconnect_that_lost_deltas_the_book_is_gapped(self) -> None:
+        keeper = live()
+        keeper.link_down("the link is down", at(3))
+        keeper.link_up(at(4))
+        keeper.receive(delta(30, 31), "b", at(5))
+        assert keeper.state is State.GAPPED
+
+    def test_a_quiet_book_after_a_reconnect_needs_two_equal_snapshots(self) -> None:
+        keeper = live()
+        keeper.link_down("the link is down", at(3))
+        assert asks_for_snapshot(keeper.link_up(at(4)))
+        keeper.snapshot(snapshot(10), 0, at(5))
+        assert keeper.state is State.STALE
+        keeper.snapshot(snapshot(10), 0, at(11_000))
+        assert keeper.state is State.LIVE
+
+    def test_halting_is_stronger_and_resumes(self) -> None:
+        keeper = live()
+        keeper.link_down("the link is down", at(3))
+        keeper.halt("delisted")
+        assert (keeper.state, keeper.reason) == (State.HALTED, "delisted")
+        keeper.halt("")
+        assert keeper.state is State.STALE
+
+
+class TestRecentre:
+    def test_when_few_proven_levels_are_left_a_snapshot_is_asked_for_and_the_book_stays_live(self) -> None:
+        keeper = SequencedKeeper(KeeperRules(depth=2))
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10), "a", at(1))
+        bids = [(str(100 - n), "1") for n in range(5)]
+        asks = [(str(101 + n), "1") for n in range(5)]
+        keeper.snapshot(snapshot(10, bids, asks), 5, at(2))
+        actions = keeper.receive(delta(10, 11, [("100", "0"), ("99", "0")]), "a", at(3))
+        assert keeper.state is State.LIVE
+        assert keeper.book.bids_known == 3
+        assert FactKind.RECENTRE in kinds(actions)
+        assert asks_for_snapshot(actions)
+        keeper.receive(delta(11, 12, [("98", "9")]), "a", at(4))
+        fresh = [(str(98 - n), "1") for n in range(5)]
+        keeper.snapshot(snapshot(11, fresh, asks), 5, at(5))
+        assert keeper.state is State.LIVE
+        assert keeper.book.bids_known == 5
+        assert keeper.book.texts(1)[0] == [("98", "9")]
+
+
+class TestRejection:
+    def test_a_rejected_frame_marks_the_book_and_asks_for_a_snapshot(self) -> None:
+        keeper = live()
+        actions = keeper.reject(FrameError("json", "broken"), at(3))
+        assert keeper.state is State.GAPPED
+        assert asks_for_snapshot(actions)
+        keeper.receive(delta(11, 12), "a", at(4))
+        keeper.snapshot(snapshot(12), 0, at(5))
+        assert keeper.state is State.LIVE
+
+    def test_values_that_cannot_be_read_leave_the_levels_as_they_were(self) -> None:
+        keeper = live()
+        before = keeper.book.texts(10)
+        keeper.receive(delta(10, 11, [("99", "5"), ("98", "-1")]), "a", at(3))
+        assert keeper.state is State.GAPPED
+        assert keeper.book.texts(10) == before
+        keeper.snapshot(snapshot(11), 0, at(4))
+        assert keeper.state is State.GAPPED, "no delta follows yet, the snapshot is unproven"
+        keeper.receive(delta(11, 12), "a", at(5))
+        assert keeper.state is State.LIVE
+
+    def test_a_crossed_snapshot_is_not_joined(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10), "a", at(1))
+        keeper.snapshot(snapshot(10, [("105", "1")], ASKS), 0, at(2))
+        assert keeper.state is State.SYNCING
+        assert keeper.counters.rejected == 1
+
+
+class TestTime:
+    def test_event_times_that_are_off_are_counted_and_announced_once(self) -> None:
+        keeper = live()
+        now = Stamp(0, 1_700_000_000_000 * 10**6)
+        facts = []
+        for n, offset_ms in enumerate((0, -20_000, -15_000, 9000, 9500, -50_000, 10)):
+            update = delta(10 + n, 11 + n, time_ms=1_700_000_000_000 + offset_ms)
+            facts += kinds(keeper.receive(update, "a", now))
+        assert facts == [FactKind.TIME_REVERSAL, FactKind.TIME_FUTURE]
+        assert (keeper.times.backwards, keeper.times.future, keeper.times.late) == (4, 2, 0)
+        assert keeper.state is State.LIVE
+
+
+class TestWholeBooks:
+    def test_each_frame_is_the_book(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(1), "a", at(1))
+        assert keeper.state is State.LIVE
+        keeper.receive(whole(2, [("97", "1")]), "a", at(2))
+        assert keeper.book.texts(9) == ([("97", "1")], ASKS)
+
+    def test_an_older_frame_is_dropped_an_equal_time_replaces(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(5), "a", at(1))
+        keeper.receive(whole(4, [("90", "1")]), "a", at(2))
+        assert keeper.book.texts(1)[0] == [("99", "1")]
+        assert keeper.counters.stale == 1
+        keeper.receive(whole(5, [("90", "1")]), "a", at(3))
+        assert keeper.book.texts(1)[0] == [("90", "1")]
+
+    def test_a_repeated_frame_is_counted_and_not_published(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        assert keeper.receive(whole(5), "a", at(1))
+        assert keeper.receive(whole(6), "a", at(2)) == []
+        assert keeper.counters.repeated == 1
+
+    @pytest.mark.parametrize("bad", [([("103", "1")], ASKS), ([("x", "1")], ASKS), ([("99", "-1")], ASKS)])
+    def test_a_bad_frame_is_rejected_and_the_book_is_stale_until_the_next(self, bad) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(5), "a", at(1))
+        keeper.receive(whole(6, *bad), "a", at(2))
+        assert keeper.state is State.STALE
+        assert keeper.book.texts(1)[0] == [("99", "1")]
+        assert keeper.counters.rejected == 1
+        keeper.receive(whole(7), "a", at(3))
+        assert keeper.state is State.LIVE
+
+    def test_a_lost_link_makes_it_stale_until_the_next_frame(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(5), "a", at(1))
+        keeper.link_down("the link is down", at(2))
+        assert keeper.state is State.STALE
+        keeper.receive(whole(5), "b", at(3))
+        assert keeper.state is State.LIVE
