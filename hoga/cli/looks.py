@@ -34,7 +34,7 @@ def number(value: Decimal, decimals: int) -> str:
 
 
 def duration(ns: int) -> str:
-    """A few characters: `0.4 ms`, `23 ms`, `4.1 s`, `3 m 07 s`, `2 h 05 m`, `3 d 04 h`; behind a minus where negative."""
+    """A few characters: `0.4 ms`, `23 ms`, `4.1 s`, `3 m 07 s`, `2 h 05 m`, `3 d 04 h`; a minus where negative."""
     if ns < 0:
         return "-" + duration(-ns)
     seconds = ns / _SECOND

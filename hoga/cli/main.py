@@ -84,7 +84,9 @@ def _add_common(parser: argparse.ArgumentParser, absent: object) -> None:
     group.add_argument(
         "--nats", metavar="URL", default=absent, help="address of NATS (default: $HOGA_NATS_URL, nats://127.0.0.1:4222)"
     )
-    group.add_argument("--config", metavar="FILE", type=Path, default=absent, help="settings file (default: ./hoga.toml)")
+    group.add_argument(
+        "--config", metavar="FILE", type=Path, default=absent, help="settings file (default: ./hoga.toml)"
+    )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,9 @@ async def connected_client(nats: NatsSettings, name: str) -> AsyncIterator[Clien
         await client.connect()
     except BusError as error:
         why = "" if _is_plain_absence(str(error)) else f" ({error})"
-        raise BusError(f"cannot reach NATS at {shown(nats.url)}{why}: is `hoga up` or docker compose running?") from None
+        raise BusError(
+            f"cannot reach NATS at {shown(nats.url)}{why}: is `hoga up` or docker compose running?"
+        ) from None
     try:
         yield client
     finally:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from hoga.cli.board import Board
+from hoga.cli.listening import listening
 from hoga.cli.options import connected_client, settings_of, shown
 from hoga.cli.screen import Screen, full_screen, interactive
 from hoga.cli.topview import draw
-from hoga.client import Client
-from hoga.domain.errors import BusError
 from hoga.runtime.config import NatsSettings
 
-BOOKS_EVERY_S = 2.0
 ONCE_AFTER_S = 2.5
 """Two reports of everybody, so that there are rates."""
 
@@ -46,48 +40,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _show(nats: NatsSettings, console: Console) -> None:
-    async with connected_client(nats, "top") as client, full_screen(console) as screen:
-        async with _listening(client, screen.changed) as board:
+    async with (
+        connected_client(nats, "top") as client,
+        full_screen(console) as screen,
+        listening(client, screen.changed) as board,
+    ):
 
-            def picture(screen: Screen) -> list[Text]:
-                return draw(board, shown(nats.url), client.connected, screen.width, screen.height)
+        def picture(screen: Screen) -> list[Text]:
+            return draw(board, shown(nats.url), client.connected, screen.width, screen.height)
 
-            await screen.run(picture)
+        await screen.run(picture)
 
 
 async def _print_once(nats: NatsSettings, console: Console) -> None:
-    async with connected_client(nats, "top") as client, _listening(client, lambda: None) as board:
+    async with connected_client(nats, "top") as client, listening(client, lambda: None) as board:
         await asyncio.sleep(ONCE_AFTER_S)
         for line in draw(board, shown(nats.url), client.connected, console.width, height=0):
             console.print(line, no_wrap=True, overflow="ignore", crop=False)
-
-
-@asynccontextmanager
-async def _listening(client: Client, changed: Callable[[], None]) -> AsyncIterator[Board]:
-    """A board that is kept up to date until the block ends."""
-    board = Board()
-
-    async def health() -> None:
-        async for message in client.health():
-            board.health(message, time.monotonic_ns())
-            changed()
-
-    async def links() -> None:
-        async for message in client.links():
-            board.link(message, time.monotonic_ns())
-
-    async def books() -> None:
-        while True:
-            try:
-                board.books(await client.current())
-            except BusError:
-                board.books([])
-            await asyncio.sleep(BOOKS_EVERY_S)
-
-    tasks = [asyncio.create_task(work()) for work in (health, links, books)]
-    try:
-        yield board
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -72,6 +72,11 @@ class Link:
             self.flush(1 << 62)
             self._closing = asyncio.ensure_future(self._ws.close(code=code, message=reason.encode()))
 
+    async def closed(self) -> None:
+        """Waits for the end of a closing handshake that was begun here."""
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
+
     def abort(self) -> None:
         self._out.clear()
         self._transport.abort()

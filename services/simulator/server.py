@@ -209,6 +209,7 @@ class SimulatorServer:
         venue.attach(link)
         try:
             await self._read(venue, link, ws)
+            await link.closed()
         finally:
             venue.detach(link)
         return ws
