@@ -15,8 +15,9 @@ from hoga.wire import pb
 
 M = TypeVar("M", pb.Health, pb.LinkStatus)
 
+MISSED_NS = 2_500_000_000
+"""Everybody reports each second; the rates of who missed two reports count no more."""
 SILENT_AFTER_NS = 5_000_000_000
-"""Everybody reports each second."""
 FORGET_AFTER_NS = 60_000_000_000
 _SECOND = 1_000_000_000
 
@@ -118,16 +119,18 @@ class Board:
         _forget(self._links, now_ns)
         return [_link_row(seen, now_ns) for _, seen in sorted(self._links.items())]
 
-    def exchanges(self) -> list[ExchangeRow]:
-        """One row for each exchange that anybody speaks of, by code."""
+    def exchanges(self, now_ns: int) -> list[ExchangeRow]:
+        """One row for each exchange that anybody speaks of, by code; counts are those of the processes that report."""
         codes = set(self._states) | {exchange for exchange, _ in self._links}
         codes |= {counts.exchange for seen in self._processes.values() for counts in seen.newest.exchanges}
-        return [self._exchange_row(code) for code in sorted(codes)]
+        return [self._exchange_row(code, now_ns) for code in sorted(codes)]
 
-    def _exchange_row(self, code: str) -> ExchangeRow:
+    def _exchange_row(self, code: str, now_ns: int) -> ExchangeRow:
         raw = books = 0.0
         gaps = resyncs = dropped = 0
         for seen in self._processes.values():
+            if now_ns - seen.at_ns > MISSED_NS:
+                continue
             newest = _counts(seen.newest, code)
             before = _counts(seen.before, code) if seen.before is not None else newest
             if seen.newest.service.startswith("ingest"):

@@ -32,7 +32,7 @@ LINE_BYTES = 8192
 LOG_BYTES = 16 << 20
 LOG_KEEP = 2
 
-_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (ERROR|WARNING|INFO|DEBUG) \S+ (.*)", re.DOTALL)
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z (ERROR|WARNING|INFO|DEBUG) \S+ \S+: (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,13 @@ class Death:
     again_in_s: float | None
 
     def describe(self) -> str:
-        """`validator ended (exit code 1: ValueError: …); starting again in 0.5 s`"""
-        how = f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
-        why = f": {snippet(self.last_line)}" if self.last_line else ""
+        """`ended (exit code 1: ValueError: …); starting again in 0.5 s`"""
+        if self.code < 0:
+            how, why = f"killed by {signal.Signals(-self.code).name}", ""
+        else:
+            how, why = f"exit code {self.code}", f": {snippet(self.last_line)}" if self.last_line else ""
         then = "not started again" if self.again_in_s is None else f"starting again in {self.again_in_s:.1f} s"
-        return f"{self.name} ended ({how}{why}); {then}"
+        return f"ended ({how}{why}); {then}"
 
 
 class Child:
@@ -196,6 +198,6 @@ class Child:
 
 
 def read_line(text: str) -> Line:
-    """A line as `hoga.runtime.logs` writes it, split into level and the rest; any other as it is."""
+    """The level and the message of a line that `hoga.runtime.logs` wrote; any other line as it is."""
     found = _LOG_LINE.match(text)
     return Line(found[2], found[1]) if found else Line(text.rstrip("\r"))

@@ -7,21 +7,21 @@ import sys
 from typing import Any
 
 import msgspec
-from rich import box
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from hoga.exchanges import registry
-from hoga.exchanges.base import Continuity, Exchange
+from hoga.exchanges.base import BookStart, Continuity, Exchange
 
 _PROVES = {
-    Continuity.LINKED_IDS: "each delta names its predecessor",
-    Continuity.CONSECUTIVE_IDS: "ids without a hole",
+    Continuity.LINKED_IDS: "linked ids",
+    Continuity.CONSECUTIVE_IDS: "ids in a row",
     Continuity.CHECKSUM: "checksums",
-    Continuity.TIMESTAMP: "nothing: time only",
+    Continuity.TIMESTAMP: "time only",
 }
+_STARTS = {BookStart.REST: "REST", BookStart.IN_BAND: "in stream", BookStart.WHOLE_FRAME: "whole frame"}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -71,23 +71,29 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
 
 
 def render(known: list[Exchange]) -> Group:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in ("code", "이름", "proves", "starts with", "depth", "limits"):
-        table.add_column(name, no_wrap=name in ("code", "이름"), overflow="fold")
+    """Fits 80 columns; what needs sentences stands below the table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold dim")
+    for name in ("CODE", "NAME", "PROVEN BY", "START"):
+        table.add_column(name, no_wrap=True)
+    for name in ("DEPTH", "PER LINK", "REST/MIN"):
+        table.add_column(name, no_wrap=True, justify="right")
     for exchange in known:
         traits, limits = exchange.traits, exchange.limits
         table.add_row(
             exchange.code,
             exchange.korean_name,
             Text(_PROVES[traits.continuity], "green" if traits.verified else "yellow"),
-            traits.start.value,
-            str(traits.depth) if traits.depth else f"{traits.snapshot_depth} proven",
-            f"{limits.symbols_per_link} symbols/link, {limits.rest_weight_per_minute} REST/min",
+            _STARTS[traits.start],
+            f"{traits.depth or traits.snapshot_depth}{'' if traits.depth else '*'}",
+            str(limits.symbols_per_link),
+            str(limits.rest_weight_per_minute),
         )
-    return Group(table, Text("cannot be seen", "bold"), *(_blind_spots(exchange) for exchange in known))
+    note = Text("* of the last snapshot; proven levels change as the price moves", "dim")
+    return Group(table, note, Text("\nWhat cannot be seen", "bold"), *(_blind_spots(exchange) for exchange in known))
 
 
-def _blind_spots(exchange: Exchange) -> Padding:
-    spots = exchange.traits.blind_spots or ("nothing is known to be missing",)
-    lines = Text("\n").join([Text(exchange.korean_name), *(Text(f"  - {spot}", "dim") for spot in spots)])
-    return Padding(lines, (0, 0, 0, 2))
+def _blind_spots(exchange: Exchange) -> Group:
+    spots = Table.grid(padding=(0, 1, 0, 0))
+    for spot in exchange.traits.blind_spots or ("nothing is known to be missing",):
+        spots.add_row("  -", Text(spot, "dim"))
+    return Group(Text(f"  {exchange.korean_name}"), Padding(spots, (0, 0, 0, 1)))

@@ -65,7 +65,7 @@ class Ladder:
         largest = max((level.size for level in asks + bids), default=Decimal(0))
         dim = book.state in _DIM_STATES
         side = max(0, (width - self._price_cells) // 2)
-        lines = [_column_names(side, self._price_cells, self._size_cells, width)]
+        lines = [_column_names(side, self._price_cells, width)]
         blank = Text()
         lines += [blank] * (rows - len(asks))
         lines += [self._ask(level, largest, side, dim) for level in reversed(asks)]
@@ -132,10 +132,9 @@ def _filled(size: Decimal, largest: Decimal, steps: int) -> int:
     return max(1, int(size / largest * steps))
 
 
-def _column_names(side: int, price_cells: int, size_cells: int, width: int) -> Text:
+def _column_names(side: int, price_cells: int, width: int) -> Text:
     left = _right_aligned("매도 ask", side - 2)
-    right = _right_aligned("bid 매수", size_cells + 2)
-    return _fit(Text(left + "  " + "price".rjust(price_cells) + right, "dim"), width)
+    return _fit(Text(left + "  " + "price".rjust(price_cells) + "  bid 매수", "dim"), width)
 
 
 def _right_aligned(text: str, cells: int) -> str:

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from hoga.client import Client
-from hoga.domain.errors import BusError
+from hoga.domain.errors import BusError, ConfigError
 from hoga.runtime.config import NatsSettings, Settings, load_settings
 
-CONNECT_PATIENCE_S = 3.0
+CONNECT_PATIENCE_S = 2.0
 _MARKET_HELP = "exchange code, as `hoga exchanges` lists them"
 
 
@@ -38,7 +38,10 @@ def settings_of(args: argparse.Namespace) -> Settings:
     settings = load_settings(args.config)
     if args.nats is None:
         return settings
-    checked = load_settings(args.config, {"HOGA_NATS_URL": args.nats}).nats.url
+    try:
+        checked = load_settings(args.config, {"HOGA_NATS_URL": args.nats}).nats.url
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("HOGA_NATS_URL", "--nats")) from None
     return msgspec.structs.replace(settings, nats=msgspec.structs.replace(settings.nats, url=checked))
 
 

@@ -32,7 +32,7 @@ class Share:
 
 def shares(board: Board, codes: Sequence[str], now_ns: int) -> list[Share]:
     """What each of `codes` has reached."""
-    rows = {row.code: row for row in board.exchanges()}
+    rows = {row.code: row for row in board.exchanges(now_ns)}
     links = board.links(now_ns)
     found = []
     for code in codes:

@@ -26,7 +26,6 @@ _COLOURS = (
     "bright_blue",
 )
 _LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
-_LOUD = ("ERROR", "WARNING")
 _REPEAT_S = 10.0
 _STATUS_EVERY_S = 3.0
 _REMEMBERED = 256
@@ -44,7 +43,9 @@ class Reporter:
         self._status_text = ""
         self._status_at = float("-inf")
         self._said: dict[tuple[str, str], float] = {}
-        self.quiet = False
+        self.starting = True
+        """While everything starts, everybody misses somebody: only errors are shown."""
+        self.stopping = False
         """While everything is being stopped, complaints about it are of no interest."""
 
     def say(self, text: str | Text) -> None:
@@ -52,12 +53,13 @@ class Reporter:
 
     def line(self, name: str, line: Line) -> None:
         """A line of a process: shown where it complains, or where everything is wanted."""
-        if self.quiet or not (self._verbose or line.level in _LOUD) or self._repeats(name, line.text):
+        loud = ("ERROR",) if self.starting else ("ERROR", "WARNING")
+        if self.stopping or not (self._verbose or line.level in loud) or self._repeats(name, line.text):
             return
         self._say_of(name, Text(line.text, _LEVEL_STYLES.get(line.level, "")))
 
     def death(self, death: Death) -> None:
-        if not self.quiet:
+        if not self.stopping:
             self._say_of(death.name, Text(death.describe(), "bold red"))
 
     def status(self, text: str) -> None:

@@ -20,10 +20,10 @@ from hoga.wire import pb
 Cell = tuple[str, str]
 """(text, style)"""
 
-_EXCHANGES = (("EXCHANGE", 16), ("BOOKS", -6), ("LIVE", -6), ("", 1), ("NOT LIVE", 17))
+_EXCHANGES = (("EXCHANGE", 16), ("BOOKS", -6), ("LIVE", -6), ("", 1), ("NOT LIVE", 16))
 _EXCHANGE_RATES = (("RAW/S", -8), ("BOOKS/S", -8), ("GAPS", -6), ("RESYNC", -7), ("LOST", -6))
 _LINKS = (("LINK", 20), ("STATE", 11), ("SYMBOLS", -8), ("FRAMES/S", -9), ("B/S", -9), ("LAST", -9), ("RECONN", -7))
-_PROCESSES = (("PROCESS", 24), ("UP", -12), ("CPU", -7), ("MEMORY", -9), ("", 2), ("HEALTH", 26))
+_PROCESSES = (("PROCESS", 28), ("UP", -11), ("CPU", -8), ("MEMORY", -8), ("", 2), ("HEALTH", 23))
 _LINK_STYLES = {
     pb.LinkState.LINK_STATE_CONNECTED: "green",
     pb.LinkState.LINK_STATE_CONNECTING: "cyan",
@@ -38,7 +38,7 @@ def draw(board: Board, where: str, connected: bool, width: int, height: int) -> 
     title = Text.assemble(("hoga top", "bold"), (f" · {where}", "dim"), state)
     moment = clock(time.time_ns())[:8] + " UTC"
     lines = [Text.assemble(title, " " * max(1, width - title.cell_len - len(moment)), moment), Text()]
-    exchanges = _table(_EXCHANGES + _EXCHANGE_RATES, [_exchange(row) for row in board.exchanges()])
+    exchanges = _table(_EXCHANGES + _EXCHANGE_RATES, [_exchange(row) for row in board.exchanges(now_ns)])
     links = _table(_LINKS, [_link(row) for row in board.links(now_ns)])
     processes = _table(_PROCESSES, [_process(row) for row in board.processes(now_ns)])
     if len(exchanges) == 1 and len(processes) == 1:

@@ -65,7 +65,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     codes = list(dict.fromkeys(registry.get(code).code for code in args.exchange or registry.supported()))
-    with tempfile.TemporaryDirectory(prefix="hoga-nats-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="hoga-up-", ignore_cleanup_errors=True) as folder:
         return asyncio.run(_up(args, settings, codes, Path(folder)))
 
 
@@ -119,7 +119,7 @@ async def _up(args: argparse.Namespace, settings: Settings, codes: list[str], fo
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(work, *ends, return_exceptions=True)
-        reporter.quiet = True
+        reporter.stopping = True
         reporter.status("stopping …")
         stubborn = await supervisor.stop()
         reporter.status("")
@@ -167,6 +167,7 @@ async def _start_and_follow(layout: Layout, supervisor: Supervisor, reporter: Re
         while not await accepts(*layout.web) and not supervisor.gave_up("monitor"):
             reporter.status("waiting for the web page …")
             await asyncio.sleep(WAITING_EVERY_S)
+        reporter.starting = False
         market = await _market(client, found)
         _announce(reporter, layout, found, market, time.monotonic() - started)
         await _keep_status(client, reporter, started)
@@ -219,7 +220,7 @@ async def _keep_status(client: Client, reporter: Reporter, started: float) -> No
     async with listening(client, books_every_s=STATUS_EVERY_S) as board:
         while True:
             await asyncio.sleep(1.0)
-            rows = board.exchanges()
+            rows = board.exchanges(time.monotonic_ns())
             live = sum(row.states[State.LIVE] for row in rows)
             books = sum(row.books for row in rows)
             speed = rate(sum(row.books_per_s for row in rows))

@@ -33,14 +33,16 @@ class JoinBuffer:
         self.overflowed = 0
 
     def add(self, link: str, update: Update) -> Verdict:
-        """Keeps a delta. On GAP or REVERSAL the chain starts anew with it."""
+        """Keeps a delta. On GAP the chain starts anew with it, on REVERSAL after it."""
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         if verdict is Verdict.STALE:
             return verdict
-        if verdict is not Verdict.APPLY:
+        if verdict is Verdict.REVERSAL:  # no chain holds it; the next delta begins one
             self.updates.clear()
-            if verdict is Verdict.REVERSAL:
-                self._sequencer = Sequencer(update.seq)
+            self._sequencer = Sequencer()
+            return verdict
+        if verdict is Verdict.GAP:
+            self.updates.clear()
         self.updates.append((link, update))
         if len(self.updates) > self._limit:
             self.updates.popleft()

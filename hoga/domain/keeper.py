@@ -4,7 +4,8 @@ A keeper is pure: events in (`receive`, `snapshot`, `reject`, `link_down`, `tick
 a `Stamp`. The state that is published has three layers, the strongest first:
 
     HALTED     nobody trades or collects the symbol
-    STALE      nothing proves that the book is current: no live link, or its last frame could not be read
+    STALE      nothing proves that the book is current: no live link carries it, or nothing arrived over the
+               link since it came back, or the last frame could not be read
     base       LIVE, SYNCING, GAPPED or CROSSED, by what was received
 
 Nothing is LIVE that was not checked.
@@ -13,6 +14,7 @@ Nothing is LIVE that was not checked.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from hoga.domain.actions import PUBLISH, Action, FactKind, Note
@@ -71,8 +73,12 @@ class Keeper(ABC):
         self.book = Book()
         self.base = State.SYNCING
         self.base_reason = "waiting for the first snapshot"
+        self.uncovered_reason = ""
+        """Why no live link carries the symbol; empty where one does."""
         self.stale_reason = ""
         self.halt_reason = ""
+        self.live_links: Container[str] | None = None
+        """The links that are known to be live; None where nobody watches them (a recording)."""
         self.sequence = 0
         """The exchange's last id that the book includes; 0 where it gives none."""
         self.missing = 0
@@ -81,12 +87,13 @@ class Keeper(ABC):
         self.counters = Counters()
         self._times = TimeWatch(rules.time)
         self._announced: State | None = None
+        self._last_link = ""
 
     @property
     def state(self) -> State:
         if self.halt_reason:
             return State.HALTED
-        if self.stale_reason and self.base is not State.SYNCING:
+        if (self.uncovered_reason or self.stale_reason) and self.base is not State.SYNCING:
             return State.STALE
         return self.base
 
@@ -97,7 +104,7 @@ class Keeper(ABC):
         if state is State.HALTED:
             return self.halt_reason
         if state is State.STALE:
-            return self.stale_reason
+            return self.uncovered_reason or self.stale_reason
         return "" if state is State.LIVE else self.base_reason
 
     @property
@@ -129,15 +136,21 @@ class Keeper(ABC):
         """Time passes; call a few times a second."""
 
     def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
-        """The last live link of this symbol is gone."""
-        if self.stale_reason:
+        """No live link carries this symbol any more."""
+        if self.uncovered_reason:
             return []
-        self.stale_reason = reason
+        self.uncovered_reason = self.stale_reason = reason
         return [Note(FactKind.STALE, reason), *self._changed()]
 
-    @abstractmethod
     def link_up(self, stamp: Stamp) -> list[Action]:
-        """A live link carries this symbol again."""
+        """A live link carries this symbol again. What arrived over that very link counts as proof, though its
+        report came later than the frames; otherwise the book waits for the next frame."""
+        self.uncovered_reason = ""
+        if self.base is State.SYNCING or self._proves(self._last_link):
+            self.stale_reason = ""
+        elif not self.stale_reason:
+            self.stale_reason = "the link is back; nothing has arrived for this symbol yet"
+        return self._changed()
 
     def halt(self, reason: str) -> list[Action]:
         """Trading or collecting ended; an empty reason resumes."""
@@ -155,8 +168,16 @@ class Keeper(ABC):
         self.base = state
         self.base_reason = reason
 
-    def _took(self, update: Update, stamp: Stamp) -> None:
-        """Remembers when the levels now in the book were sent and received."""
+    def _proves(self, link: str) -> bool:
+        """Whether what arrives over a link shows that the book is current: not over one known to be dead."""
+        return self.live_links is None or link in self.live_links
+
+    def _took(self, update: Update, link: str, stamp: Stamp) -> None:
+        """Remembers when the levels now in the book were sent and received, and over which link (empty: REST)."""
+        if link:
+            self._last_link = link
+            if self._proves(link):
+                self.stale_reason = ""
         self.exchange_time_ns = update.exchange_time_ns or self.exchange_time_ns
         self.receive_wall_ns = stamp.wall_ns
 

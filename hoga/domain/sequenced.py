@@ -58,7 +58,7 @@ class SequencedKeeper(Keeper):
         note = self._times.check(update.exchange_time_ns, stamp.wall_ns)
         actions: list[Action] = [] if note is None else [note]
         if update.snapshot:
-            return actions + self._replace(update, 0, stamp)
+            return actions + self._replace(update, link, stamp)
         if update.seq < 0 or update.prev_seq == NO_SEQ:
             return actions + self.reject(FrameError("shape", "a delta without ids"), stamp)
         if self.base is State.SYNCING:
@@ -83,12 +83,17 @@ class SequencedKeeper(Keeper):
             return []
         return [self._ask(stamp)]
 
+    def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
+        self.wanting = False  # what was buffered leads nowhere: the next link begins a new chain
+        self._candidate = None
+        return super().link_down(reason, stamp)
+
     def link_up(self, stamp: Stamp) -> list[Action]:
-        if not self.stale_reason or self.base is State.SYNCING:
-            self.stale_reason = ""
-            return self._changed()
-        # A delta that builds on the book proves it; for a quiet symbol only a snapshot can.
-        return self._want(LOW, stamp)
+        actions = super().link_up(stamp)
+        damaged = self.base in (State.GAPPED, State.CROSSED) and self.rules.gap_policy is not GapPolicy.IGNORE
+        if self.stale_reason or damaged:  # a delta that builds on a sound book proves it; else a snapshot must
+            actions += self._want(LOW, stamp)
+        return actions
 
     def _collect(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A delta while there is no book to apply it to."""
@@ -113,7 +118,7 @@ class SequencedKeeper(Keeper):
             return []
         actions = self._count(verdict, update, before)
         if verdict is Verdict.REVERSAL:
-            return actions + self._resync("an id went backwards", (link, update), stamp)
+            return actions + self._resync("an id went backwards", None, stamp)
         if verdict is Verdict.GAP:
             if self.rules.gap_policy is GapPolicy.RESYNC:
                 return actions + self._resync("ids are missing", (link, update), stamp)
@@ -128,8 +133,7 @@ class SequencedKeeper(Keeper):
             return actions + self.reject(error, stamp)
         self.counters.applied += 1
         self.sequence = update.seq
-        self._took(update, stamp)
-        self.stale_reason = ""
+        self._took(update, link, stamp)
         if self.book.crossed:
             actions += self._uncross(update, link, stamp)
         if self._candidate is not None and self.wanting:
@@ -179,7 +183,7 @@ class SequencedKeeper(Keeper):
         known = f"{book.bids_known} bids and {book.asks_known} asks are still proven"
         return [Note(FactKind.RECENTRE, known), *self._want(BACKGROUND, stamp)]
 
-    def _resync(self, reason: str, first: tuple[str, Update], stamp: Stamp) -> list[Action]:
+    def _resync(self, reason: str, first: tuple[str, Update] | None, stamp: Stamp) -> list[Action]:
         """The book is not to be trusted any more; a new one is built from a snapshot."""
         self._set_base(State.SYNCING, reason)
         self.wanting = False
@@ -247,7 +251,7 @@ class SequencedKeeper(Keeper):
             self._candidate = None
             return [self._rejected(error)]
         self.sequence = update.seq
-        self._took(update, stamp)
+        self._took(update, "", stamp)
         self.base_reason = "the snapshot waits for a delta that proves it current"
         return self._published()
 
@@ -255,10 +259,11 @@ class SequencedKeeper(Keeper):
         """Builds the new book beside the old one and puts it in its place."""
         book, sequencer = Book(), Sequencer(update.seq)
         applied = 0
-        last = update
+        last, last_link = update, ""
         try:
             book.replace(update.bids, update.asks, limit)
             for link, delta in self._buffer.updates:
+                last_link = link
                 if sequencer.judge(link, delta.prev_seq, delta.seq) is Verdict.APPLY:
                     book.apply(delta.bids, delta.asks)
                     applied += 1
@@ -270,20 +275,23 @@ class SequencedKeeper(Keeper):
             self._buffer = JoinBuffer(self.rules.buffer_updates)
             self.counters.crossed += error.reason == "crossed"
             return [self._rejected(error)]
-        return self._install(book, sequencer, last, applied, stamp)
+        return self._install(book, sequencer, last, last_link, applied, stamp)
 
-    def _replace(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
+    def _replace(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A snapshot in the stream is authoritative: it is the book from here on."""
         book = Book()
         try:
-            book.replace(update.bids, update.asks, limit)
+            book.replace(update.bids, update.asks)
             if book.crossed:
                 raise FrameError("crossed", crossed_note(book, "the snapshot").detail)
         except FrameError as error:
             return self.reject(error, stamp)
-        return self._install(book, Sequencer(update.seq if update.seq >= 0 else None), update, 1, stamp)
+        sequencer = Sequencer(update.seq if update.seq >= 0 else None)
+        return self._install(book, sequencer, update, link, 1, stamp)
 
-    def _install(self, book: Book, sequencer: Sequencer, last: Update, applied: int, stamp: Stamp) -> list[Action]:
+    def _install(
+        self, book: Book, sequencer: Sequencer, last: Update, link: str, applied: int, stamp: Stamp
+    ) -> list[Action]:
         book.orphan_deletes += self.book.orphan_deletes
         self.book, self._sequencer = book, sequencer
         self.wanting = False
@@ -291,10 +299,11 @@ class SequencedKeeper(Keeper):
         self._candidate = None
         self.sequence = max(sequencer.last or 0, 0)
         self.missing = 0
-        self.stale_reason = ""
+        if not link:
+            self.stale_reason = ""  # confirmed by snapshots alone
         healed = self.base is not State.LIVE
         self._set_base(State.LIVE)
-        self._took(last, stamp)
+        self._took(last, link, stamp)
         self.counters.applied += applied
         self.counters.resyncs += 1
         detail = f"joined at {self.sequence}" if healed else f"re-centred at {self.sequence}"

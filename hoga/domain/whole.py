@@ -35,7 +35,7 @@ class WholeBookKeeper(Keeper):
             return actions
         if self._last_levels == (update.bids, update.asks) and self.state is State.LIVE:
             self.counters.repeated += 1
-            self._took(update, stamp)
+            self._took(update, link, stamp)
             return actions
         fresh = Book()
         fresh.price_decimals, fresh.size_decimals = self.book.price_decimals, self.book.size_decimals
@@ -48,9 +48,8 @@ class WholeBookKeeper(Keeper):
         self.book = fresh
         self._last_levels = (update.bids, update.asks)
         self.counters.applied += 1
-        self._took(update, stamp)
-        self.stale_reason = ""
         self._set_base(State.LIVE)
+        self._took(update, link, stamp)
         return actions + self._published()
 
     def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
@@ -67,9 +66,6 @@ class WholeBookKeeper(Keeper):
 
     def tick(self, stamp: Stamp) -> list[Action]:
         return []
-
-    def link_up(self, stamp: Stamp) -> list[Action]:
-        return []  # the next frame says everything
 
 
 def _crossing(book: Book) -> str:

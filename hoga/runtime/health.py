@@ -115,7 +115,7 @@ class HealthServer:
         app = web.Application()
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         self.port = await listen(
             self._runner, self._settings.host, self._settings.port, knobs="HOGA_METRICS_HOST and HOGA_METRICS_PORT"
@@ -145,7 +145,7 @@ async def listen(runner: web.AppRunner, host: str, port: int, *, knobs: str) -> 
 
     `knobs` are the host and port variables, as "HOGA_X_HOST and HOGA_X_PORT".
     """
-    site = web.TCPSite(runner, host, port, shutdown_timeout=1.0)
+    site = web.TCPSite(runner, host, port)
     try:
         await site.start()
     except OSError as error:

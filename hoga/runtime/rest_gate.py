@@ -70,9 +70,13 @@ class Gate:
         return max(0.0, self._until - self._clock())
 
     def close(self, status: int, asked_s: float | None, default_s: float) -> float:
-        """Closes for `asked_s`, or `default_s` doubled each time in a row; never shortens. Gives the seconds."""
-        seconds = asked_s if asked_s is not None and asked_s > 0 else default_s * 2 ** min(self._row, 6)
+        """Closes for `asked_s`, or `default_s` doubled each time in a row; never shortens. Gives the seconds.
+
+        Refusals that come while it is closed were on their way already: they count only where they ask for more.
+        """
+        seconds = asked_s or 0.0
         if self.remaining_s() == 0:
+            seconds = seconds or default_s * 2 ** min(self._row, 6)
             self._row += 1
         self.status = status
         self._until = max(self._until, self._clock() + min(seconds, MAX_GATE_S))

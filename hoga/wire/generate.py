@@ -1,15 +1,18 @@
 """Generates the Python protobuf modules from `proto/` into `hoga/wire/generated`.
 
-Run by `make proto`; with `--check DIR` free it writes elsewhere, so that `make check` can compare.
+Run by `make proto`. With `--check` nothing is written: what is committed is compared with what would be.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from importlib import resources
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TARGET = ROOT / "hoga" / "wire" / "generated"
 
 
 def generate(target: Path) -> None:
@@ -29,7 +32,35 @@ def generate(target: Path) -> None:
         (folder / "__init__.py").write_text("")
 
 
+def differences(committed: Path) -> list[str]:
+    """The generated files that are not what `proto/` says, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        generate(fresh)
+        names = {
+            path.relative_to(root)
+            for root in (fresh, committed)
+            for path in root.rglob("*.py*")
+            if path.suffix != ".pyc"
+        }
+        return sorted(str(name) for name in names if _text(fresh / name) != _text(committed / name))
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text() if path.is_file() else None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Generates the protobuf modules from proto/.")
+    parser.add_argument("--check", action="store_true", help="only say whether the committed modules are current")
+    if not parser.parse_args().check:
+        generate(TARGET)
+        return 0
+    stale = differences(TARGET)
+    for name in stale:
+        sys.stderr.write(f"{name} is not what proto/ says: run `make proto` and commit the result\n")
+    return 1 if stale else 0
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--target", type=Path, default=ROOT / "hoga" / "wire" / "generated")
-    generate(parser.parse_args().target)
+    sys.exit(main())

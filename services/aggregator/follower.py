@@ -52,7 +52,6 @@ class Follower:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._wake.clear()
             try:
                 await self._refresh()
             except HogaError as error:
@@ -62,9 +61,11 @@ class Follower:
                 delay_s = self._failed(f"{type(error).__name__}: {error}")
             else:
                 self._failures = 0
+                self._wake.clear()
                 delay_s = self._refresh_s
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), delay_s)
+            self._wake.clear()
 
     def heard(self, instance: str) -> None:
         """Ingest's process `instance` lives. One that has just come up is asked at once where an answer is owed."""
@@ -74,7 +75,7 @@ class Follower:
         self._heard_ns = now_ns
         if instance != self._ingest:
             self._ingest = instance
-            if self._failures:
+            if self._failures or self._fresh_ns is None:
                 self._wake.set()
 
     def running(self, now_ns: int) -> bool:

@@ -7,6 +7,7 @@ listed on any exchange, and is judged only when all that run have answered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.universe import near_matches
@@ -38,8 +39,9 @@ class NameCheck:
                 self._said.discard(place)
             elif place not in self._said:
                 self._said.add(place)
-                near = sorted({match for symbols in listed.values() for match in near_matches(name, symbols)[:2]})
-                hint = f"; did you mean {' or '.join(near[:3])}?" if near else ""
+                found = sorted({match for symbols in listed.values() for match in near_matches(name, symbols)})
+                near = get_close_matches(name.upper(), found, n=2, cutoff=0.0)
+                hint = f"; did you mean {' or '.join(near)}?" if near else ""
                 yield f"{place} is not listed on {', '.join(listed)}{hint}"
 
 

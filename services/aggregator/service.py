@@ -149,7 +149,7 @@ class Aggregator:
         said = self._said.setdefault(desk.code, set())
         for reason, count in selection.unmeasured.items():
             if reason not in said:
-                log.warning("%s: %d symbols cannot be ranked: %s", desk.code, count, reason)
+                log.warning("%s: %s: %d symbol(s) cannot be ranked", desk.code, reason, count)
         self._said[desk.code] = set(selection.unmeasured)
 
     def _warn(self, lines: Iterable[str]) -> None:

@@ -47,7 +47,7 @@ class Alerts:
         before, after = self._alerts, {}
         for problem in ranked[:MAX_ALERTS]:
             known_alert = before.get(problem.key)
-            after[problem.key] = Alert(problem, known_alert.since if known_alert else now)
+            after[problem.key] = Alert(problem, known_alert.since if known_alert else _began(problem, now))
         self._alerts = after
         raised = [alert for key, alert in after.items() if key not in before or _worse(alert, before[key])]
         cleared = [alert for key, alert in before.items() if key not in after]
@@ -59,6 +59,12 @@ class Alerts:
 
     def count(self, severity: Severity) -> int:
         return sum(alert.problem.severity == severity for alert in self._alerts.values())
+
+
+def _began(problem: Problem, now: Stamp) -> Stamp:
+    if not 0 < problem.began_ns < now.mono_ns:
+        return now
+    return Stamp(problem.began_ns, now.wall_ns - (now.mono_ns - problem.began_ns))
 
 
 def _worse(now: Alert, before: Alert) -> bool:

@@ -140,7 +140,8 @@ class BookTable:
             return None
 
     def all(self) -> list[Book]:
-        return list(self._books.values())
+        """Every book that was judged: one seen for the first time since the last refresh is not there yet."""
+        return [book for book in self._books.values() if book.since_ns]
 
     def __len__(self) -> int:
         return len(self._books)

@@ -120,13 +120,15 @@ class Link:
         state = self.state(mono_ns, patience)
         if state == SILENT:
             age = seconds(mono_ns - self.seen_ns)
-            return self._problem("silent", Severity.CRITICAL, f"no report for {age}; its state is unknown")
+            return self._problem(
+                "silent", Severity.CRITICAL, f"no report for {age}; its state is unknown", self.seen_ns
+            )
         if state == "CLOSED":
             return None
         if state != "CONNECTED":
             long = mono_ns - self.state_since_ns > DOWN_AFTER_NS
             text = f"{state.lower()}: {self.status.reason or 'no reason given'}"
-            return self._problem("down", Severity.CRITICAL if long else Severity.WARNING, text)
+            return self._problem("down", Severity.CRITICAL if long else Severity.WARNING, text, self.state_since_ns)
         if len(self._flaps) >= FLAPS:
             text = f"reconnected {FLAPS} times or more within {seconds(FLAP_WINDOW_NS)}"
             return self._problem("flapping", Severity.WARNING, text)
@@ -173,5 +175,6 @@ class Link:
         self.rate = rate if self.rate == 0 else 0.6 * self.rate + 0.4 * rate
         self._rate_from = (mono_ns, status.frames)
 
-    def _problem(self, kind: str, severity: Severity, text: str) -> Problem:
-        return Problem(f"link.{kind}.{self.exchange}.{self.slot}", severity, f"{self.exchange} · {self.slot}", text)
+    def _problem(self, kind: str, severity: Severity, text: str, began_ns: int = 0) -> Problem:
+        key = f"link.{kind}.{self.exchange}.{self.slot}"
+        return Problem(key, severity, f"{self.exchange} · {self.slot}", text, began_ns)

@@ -24,12 +24,13 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One trouble, now. `subject` says whose, `text` what."""
+    """One trouble, now. `subject` says whose, `text` what, `began_ns` (monotonic) since when, 0 where unknown."""
 
     key: str
     severity: Severity
     subject: str
     text: str
+    began_ns: int = 0
 
 
 def seconds(age_ns: int) -> str:

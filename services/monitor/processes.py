@@ -136,7 +136,7 @@ class Processes:
             if self.silent(process, mono_ns):
                 severity = Severity.INFO if process.service in alive else Severity.CRITICAL
                 text = f"silent for {seconds(mono_ns - process.seen_ns)} (instance {process.instance})"
-                found.append(Problem(f"service.silent.{name}", severity, process.service, text))
+                found.append(Problem(f"service.silent.{name}", severity, process.service, text, process.seen_ns))
                 continue
             if not process.health.healthy:
                 text = process.health.reason or "not healthy, without a reason"

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from .books import HALTED, LIVE, Book
-from .problems import Problem, Severity, seconds, some
+from .problems import Problem, Severity, some
 
 SECOND = 1_000_000_000
 NOT_LIVE_AFTER_NS = 10 * SECOND
@@ -26,17 +26,18 @@ def book_problems(books: Iterable[Book], mono_ns: int, *, after_ns: int = NOT_LI
             live.add(book.exchange)
         elif book.state != HALTED and mono_ns - book.since_ns > after_ns:
             groups[book.exchange, book.state].append(book)
-    return [_problem(group, book.exchange in live, mono_ns) for group in groups.values() for book in group[:1]]
+    return [_problem(group, exchange in live) for (exchange, _state), group in groups.items()]
 
 
-def _problem(group: list[Book], others_live: bool, mono_ns: int) -> Problem:
-    first = min(group, key=lambda book: book.since_ns)
+def _problem(group: list[Book], others_live: bool) -> Problem:
+    first = group[0]
     names = some(sorted(book.symbol for book in group))
     reasons = some(sorted({book.reason for book in group if book.reason}), 2)
     moving = sum(book.rate > 0 for book in group)
-    many = "book" if len(group) == 1 else "books"
-    text = f"{len(group)} {many} {first.state} for {seconds(mono_ns - first.since_ns)}: {names}"
-    text += f" ({reasons})" if reasons else ""
-    text += f"; {moving} of them still move" if moving else "; nothing arrives for them"
+    who = names if len(group) == 1 else f"{len(group)} books ({names})"
+    text = f"{who} {'is' if len(group) == 1 else 'are'} {first.state}" + (f": {reasons}" if reasons else "")
+    if not moving:
+        text += "; nothing arrives any more"
     severity = Severity.WARNING if others_live else Severity.CRITICAL
-    return Problem(f"books.{first.state}.{first.exchange}", severity, first.exchange, text)
+    began_ns = min(book.since_ns for book in group)
+    return Problem(f"books.{first.state}.{first.exchange}", severity, first.exchange, text, began_ns)

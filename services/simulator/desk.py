@@ -62,9 +62,13 @@ class Desk(ABC):
 
     def flush(self) -> None:
         for link in list(self.links):
-            if link.dirty and not link.flush(self._most_unsent):
-                self.counts.slow += 1
-                self.detach(link)
+            if link.dirty:
+                self.flush_link(link)
+
+    def flush_link(self, link: Link) -> None:
+        if not link.flush(self._most_unsent):
+            self.counts.slow += 1
+            self.detach(link)
 
     def deliver(self, native: str, package: Package) -> None:
         """Sends one frame of a market in its forms, unless a fault is armed for it."""
@@ -103,15 +107,16 @@ class Desk(ABC):
                 case Send(data=bytes(data)):
                     link.send(wire(data, BINARY))
                 case SendFirst(topic=topic, delay_s=0.0):
-                    self._send_first(link, topic)
+                    self.send_first(link, topic)
                 case SendFirst(topic=topic, delay_s=delay_s):
-                    asyncio.get_running_loop().call_later(delay_s, self._send_first, link, topic)
+                    asyncio.get_running_loop().call_later(delay_s, self.send_first, link, topic)
                 case Ping(data=data):
                     link.send(wire(data, PING))
                 case Close(code=code, reason=reason):
                     link.close(code, reason)
 
-    def _send_first(self, link: Link, topic: Topic) -> None:
+    def send_first(self, link: Link, topic: Topic) -> None:
+        """The present book, as the first frame of a new subscription."""
         payload = self.dialect.first(topic)
         if payload and link in self.links:
             link.send(wire(payload, self._opcode))

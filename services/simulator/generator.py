@@ -9,6 +9,7 @@ Rules it keeps:
 
 from __future__ import annotations
 
+from math import log
 from random import Random
 
 from hoga.exchanges.dialect import Day
@@ -21,8 +22,11 @@ from services.simulator.path import PricePath
 _FEWEST = 4
 _MOST_EATEN = 40
 """Levels that one frame can lose to a price move."""
+_REPEATS = {"bithumb": 0.5, "upbit": 0.06}
+"""Share of frames that repeat the previous book."""
 
 Touched = tuple[dict[int, int], dict[int, int]]
+"""Tick index -> lots after a frame's changes, bids and asks."""
 
 
 class Ids:
@@ -37,6 +41,27 @@ class Ids:
         return self.last
 
 
+class Window:
+    """The changes of one window: each gets its id and a time in (start, end], and is remembered for the frame."""
+
+    __slots__ = ("_base", "_count", "_expected", "_span", "first_seq", "ids", "touched", "true")
+
+    def __init__(self, true: TrueBook, ids: Ids, touched: Touched, start_ms: int, end_ms: int, expected: int) -> None:
+        self.true, self.ids, self.touched = true, ids, touched
+        self.first_seq = 0
+        self._base, self._span = start_ms + 1, end_ms - start_ms - 1
+        self._expected, self._count = expected, 0
+
+    def set(self, side: int, index: int, lots: int) -> None:
+        seq = self.ids.take()
+        if not self._count:
+            self.first_seq = seq
+        count = min(self._count, self._expected)
+        self._count += 1
+        self.true.change(seq, self._base + self._span * count // self._expected, side, index, lots)
+        self.touched[side][index] = lots
+
+
 class Generator:
     def __init__(
         self, spec: Spec, options: Options, dice: Random, ids: Ids, paths: dict[str, PricePath], quiet: bool, code: str
@@ -47,12 +72,11 @@ class Generator:
         """Chance that a window holds anything."""
         self.burst_left = 0
         self._path, self._bitcoin = paths[spec.asset], paths["BTC"]
-        self._repeat = {"bithumb": 0.5, "upbit": 0.06}.get(code, 0.0)
-        self._typical = 1.0
-        self._near = self._middle = self._far = 1.0
+        self._repeat = _REPEATS.get(code, 0.0)
+        self._typical = self._middle = self._far = 1.0
         self._open = self._low = self._high = self._last = 0
 
-    # what the server asks
+    # what the market asks
 
     def fill(self, now_ms: int) -> None:
         """The first book."""
@@ -82,22 +106,19 @@ class Generator:
             return None
         if self._repeat and dice.random() < self._repeat:
             return None
-        mean = self.options.changes
-        count = 1 + int(dice.random() * 2 * mean)
+        count = 1 + int(dice.random() * 2 * self.options.changes * self.spec.pace)
         if dice.random() < 0.01:
             count *= 6
-        clock = _Clock(start_ms, end_ms, count + 6)
-        before = self.ids.last
-        first: list[int] = []
-        self._follow(fair, clock, touched, first)
+        window = Window(self.true, self.ids, touched, start_ms, end_ms, count + 6)
+        self._follow(window, fair)
         for _ in range(count):
-            self._one(clock, touched, first)
+            self._one(window)
         for side in (BID, ASK):
             for _ in range(min((self.spec.levels - len(self.true.ranks[side])) // 40, 6)):
-                self._set(clock, touched, first, side, self._place(side), self._size())
+                window.set(side, self._place(side), self._size())
         self._last = self.spec.ticks.price(self.true.best(BID))
         self._low, self._high = min(self._low, self._last), max(self._high, self._last)
-        return first[0] if first and self.ids.last > before else None
+        return window.first_seq or None
 
     def next_interval_ms(self) -> int:
         """Milliseconds to the next frame; shorter for a while once a burst has begun."""
@@ -105,7 +126,7 @@ class Generator:
         if self.burst_left:
             self.burst_left -= 1
             normal /= self.options.burst_factor
-        elif self.dice.random() < self.options.bursts:
+        elif self.options.burst_factor > 1 and self.dice.random() < self.options.bursts:
             self.burst_left = int(self.options.rate * self.options.burst_factor)
         return max(1, round(normal))
 
@@ -114,11 +135,11 @@ class Generator:
         return self.activity >= 1 or self.dice.random() < self.activity
 
     def day(self) -> Day:
-        spec, decimals = self.spec, self.spec.listing.price_decimals
-        swing = 1.0 + 0.02 * (self.true.seq % 1000) / 1000
-        turnover = spec.turnover * swing
-        volume = turnover / (self._last / 10**decimals)
-        size = int(volume * 10**spec.listing.size_decimals)
+        """24 h figures: the given turnover, slowly varying, at the present price."""
+        listing = self.spec.listing
+        turnover = self.spec.turnover * (1.0 + 0.02 * (self.true.seq % 1000) / 1000)
+        volume = turnover / (self._last / 10**listing.price_decimals)
+        size = int(volume * 10**listing.size_decimals)
         return Day(self._last, self._open, self._high, self._low, size, int(turnover * 1e8), int(turnover % 1e6))
 
     # the drawing
@@ -134,113 +155,90 @@ class Generator:
         return max(self.spec.ticks.index(usd), 2.0 * _FEWEST)
 
     def _scale(self, fair: float) -> None:
-        levels = self.spec.levels
-        self._near = 5.0
+        """How far, in ticks, and how large, in lots, levels are here."""
+        levels, listing = self.spec.levels, self.spec.listing
         self._middle = max(levels * 0.7, fair * 0.001)
         self._far = max(levels * 2.5, fair * 0.006)
         dollars = 300.0 + self.spec.turnover**0.25 * 10
-        self._typical = dollars / self.spec.usd * 10**self.spec.listing.size_decimals / self.spec.lot
+        self._typical = dollars / self.spec.usd * 10**listing.size_decimals / self.spec.lot
 
     def _distance(self) -> int:
-        dice = self.dice
-        draw = dice.random()
+        """Ticks from the touch."""
+        random = self.dice.random
+        draw = random()
         if draw < 0.35:
-            return int(dice.expovariate(1.0) * self._near)
+            return int(-log(1.0 - random()) * 5.0)
         if draw < 0.8:
-            return int(dice.expovariate(1.0) * self._middle)
+            return int(-log(1.0 - random()) * self._middle)
         if draw < 0.995:
-            return int(dice.expovariate(1.0) * self._far)
-        return int(dice.random() * 40 * self._far)
+            return int(-log(1.0 - random()) * self._far)
+        return int(random() * 40 * self._far)
 
     def _size(self) -> int:
         draw = self.dice.random()
         if draw < 0.02:
             return self.spec.lot  # dust; on Bithumb it shows as 0
-        lots = int(self._typical * 4 * draw * draw * draw) + 1
-        return lots * self.spec.lot
+        return (int(self._typical * 4 * draw * draw * draw) + 1) * self.spec.lot
 
-    def _set(self, clock: _Clock, touched: Touched, first: list[int], side: int, index: int, lots: int) -> None:
-        seq = self.ids.take()
-        if not first:
-            first.append(seq)
-        self.true.change(seq, clock.next(), side, index, lots)
-        touched[side][index] = lots
-
-    def _follow(self, fair: float, clock: _Clock, touched: Touched, first: list[int]) -> None:
+    def _follow(self, window: Window, fair: float) -> None:
         """Rule 2."""
         true, dice = self.true, self.dice
         for side in (BID, ASK):
-            eaten = 0
-            while eaten < _MOST_EATEN:
+            for _ in range(_MOST_EATEN):
                 best = true.best(side)
-                passed = best >= fair if side == BID else best <= fair
-                if not passed:
+                if best < fair if side == BID else best > fair:
                     break
                 if len(true.ranks[side]) <= _FEWEST:
-                    self._set(clock, touched, first, side, self._beyond(side), self._size())
-                self._set(clock, touched, first, side, best, 0)
-                eaten += 1
+                    window.set(side, self._beyond(side), self._size())
+                window.set(side, best, 0)
         bid, ask = true.best(BID), true.best(ASK)
         room = min(int(fair), ask - 1) - bid
         if room > 1:
-            self._set(clock, touched, first, BID, bid + 1 + int(dice.random() ** 0.5 * room), self._size())
+            window.set(BID, bid + 1 + int(dice.random() ** 0.5 * room), self._size())
         bid = true.best(BID)
         room = ask - max(int(fair) + 1, bid + 1)
         if room > 1:
-            self._set(clock, touched, first, ASK, ask - 1 - int(dice.random() ** 0.5 * room), self._size())
+            window.set(ASK, ask - 1 - int(dice.random() ** 0.5 * room), self._size())
 
-    def _one(self, clock: _Clock, touched: Touched, first: list[int]) -> None:
+    def _one(self, window: Window) -> None:
         """Rules 3 and 4: one ordinary change (two for a level that only flickers)."""
-        true, dice = self.true, self.dice
-        side = BID if dice.random() < 0.5 else ASK
+        true, random = self.true, self.dice.random
+        side = BID if random() < 0.5 else ASK
         ranks = true.ranks[side]
-        draw = dice.random()
+        draw = random()
         if draw < 0.5:
-            place = int(dice.expovariate(0.12))
+            place = int(-log(1.0 - random()) * 8.0)
             if draw < 0.05 or place >= len(ranks):
-                place = int(dice.random() * len(ranks))
+                place = int(random() * len(ranks))
             rank = ranks[place]
-            self._set(clock, touched, first, side, rank if side else -rank, self._size())
+            window.set(side, rank if side else -rank, self._size())
         elif draw < 0.51:
-            rank = ranks[0]
-            index = rank if side else -rank
-            self._set(clock, touched, first, side, index, true.lots[side][index])  # an id that changes nothing
+            index = true.best(side)
+            window.set(side, index, true.lots[side][index])  # an id that changes nothing
         elif draw < 0.95:
             surplus = (len(ranks) - self.spec.levels) / self.spec.levels
-            if dice.random() < 0.5 + 2 * surplus and len(ranks) > _FEWEST:
-                place = int(dice.expovariate(0.05)) if dice.random() < 0.5 else int(dice.random() * len(ranks))
+            if random() < 0.5 + 2 * surplus and len(ranks) > _FEWEST:
+                place = int(-log(1.0 - random()) * 20.0) if random() < 0.5 else int(random() * len(ranks))
                 rank = ranks[min(place, len(ranks) - 1)]
-                self._set(clock, touched, first, side, rank if side else -rank, 0)
+                window.set(side, rank if side else -rank, 0)
             else:
-                self._set(clock, touched, first, side, self._place(side), self._size())
+                window.set(side, self._place(side), self._size())
         else:
             index = self._place(side)
-            fresh = index not in true.lots[side]
-            if draw < 0.97 and fresh:
-                self._set(clock, touched, first, side, index, self._size())
-            if fresh:
-                self._set(clock, touched, first, side, index, 0)  # an orphan delete, or a level that only flickered
+            if index in true.lots[side]:
+                return
+            if draw < 0.97:
+                window.set(side, index, self._size())
+            window.set(side, index, 0)  # an orphan delete, or a level that only flickered
 
     def _place(self, side: int) -> int:
         """An index on this side, not crossing, mostly near."""
-        other = self.true.best(1 - side)
+        bid, ask = self.true.best(BID), self.true.best(ASK)
         if side == BID:
-            return max(1, min(self.true.best(BID) + 1, other - 1) - self._distance())
-        return max(self.true.best(ASK) - 1, other + 1) + self._distance()
+            return max(1, min(bid + 1, ask - 1) - self._distance())
+        return max(ask - 1, bid + 1) + self._distance()
 
     def _beyond(self, side: int) -> int:
-        """A free index past the last level of a side."""
+        """An index past the last level of a side."""
         rank = self.true.ranks[side][-1] + 1 + self._distance()
         return rank if side else max(1, -rank)
-
-
-class _Clock:
-    """Spreads changes over the milliseconds of a window: (start, end], never beyond its end."""
-
-    def __init__(self, start_ms: int, end_ms: int, expected: int) -> None:
-        self._base, self._span, self._expected, self._n = start_ms + 1, max(end_ms - start_ms - 1, 0), expected, 0
-
-    def next(self) -> int:
-        step = min(self._n, self._expected)
-        self._n += 1
-        return self._base + self._span * step // self._expected

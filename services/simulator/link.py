@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from struct import pack
 
-from aiohttp import web
-
 from hoga.exchanges.dialect import Session, Topic
 
-TEXT, BINARY, PING, PONG = 1, 2, 9, 10
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+CLOSE_WAIT_S = 2.0
 
 
 def wire(payload: bytes, opcode: int) -> bytes:
@@ -26,21 +25,19 @@ def wire(payload: bytes, opcode: int) -> bytes:
 
 
 class Link:
-    def __init__(
-        self, number: int, client: str, session: Session, ws: web.WebSocketResponse, transport: asyncio.Transport
-    ) -> None:
+    def __init__(self, number: int, client: str, session: Session, transport: asyncio.Transport) -> None:
         self.number, self.client, self.session = number, client, session
         self.topics: frozenset[Topic] = frozenset()
         """As registered with the venue."""
         self.silent = False
         """Open, but nothing is sent any more."""
         self.sent = 0
-        self._ws, self._transport = ws, transport
+        self._transport = transport
         self._out: list[bytes] = []
-        self._closing: asyncio.Task[bool] | None = None
+        self._closing = False
 
     def send(self, frame: bytes) -> None:
-        if not self.silent and self._closing is None:
+        if not self.silent and not self._closing:
             self._out.append(frame)
             self.sent += 1
 
@@ -65,17 +62,14 @@ class Link:
         return self._transport.get_write_buffer_size()
 
     def close(self, code: int, reason: str) -> None:
-        """A closing handshake in the background; 1006 means no handshake."""
+        """Begins a closing handshake; the client has `CLOSE_WAIT_S` to answer. 1006 means without one."""
         if code == 1006:
             self.abort()
-        elif self._closing is None:
+        elif not self._closing:
+            self.send(wire(pack("!H", code) + reason.encode(), CLOSE))
             self.flush(1 << 62)
-            self._closing = asyncio.ensure_future(self._ws.close(code=code, message=reason.encode()))
-
-    async def closed(self) -> None:
-        """Waits for the end of a closing handshake that was begun here."""
-        if self._closing is not None:
-            await asyncio.wait({self._closing})
+            self._closing = True
+            asyncio.get_running_loop().call_later(CLOSE_WAIT_S, self._transport.abort)
 
     def abort(self) -> None:
         self._out.clear()

@@ -42,6 +42,11 @@ class Spec:
     lot: int
     """Size step as a mantissa."""
 
+    @property
+    def pace(self) -> float:
+        """Changes in a frame, relative to the busiest markets: deep books live faster."""
+        return 1.0 if self.levels >= 1000 else 0.6 if self.levels >= 90 else 0.35
+
 
 def specs(code: str, count: int, seed: int) -> list[Spec]:
     """The first `count` markets of an exchange."""

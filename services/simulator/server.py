@@ -205,11 +205,10 @@ class SimulatorServer:
         if transport is None:
             return ws
         self._links += 1
-        link = Link(self._links, call.client, opened, ws, transport)
+        link = Link(self._links, call.client, opened, transport)
         venue.attach(link)
         try:
             await self._read(venue, link, ws)
-            await link.closed()
         finally:
             venue.detach(link)
         return ws
@@ -225,7 +224,7 @@ class SimulatorServer:
                 venue.ponged(link, bytes(message.data))
             else:
                 return
-            link.flush(self.options.slow_client_bytes)
+            venue.flush_link(link)
 
 
 def dialect(code: str, market: MarketPort, options: Options) -> Dialect:

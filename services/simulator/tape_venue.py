@@ -16,8 +16,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import Answer, BookView, Call, Day, Dialect, Listing
+from hoga.exchanges.dialect import Answer, BookView, Call, Day, Dialect, Listing, Topic
 from services.simulator.desk import Desk
+from services.simulator.link import Link
 from services.simulator.tape import MAX_SPEED, Body, Track
 
 _PATIENCE_S = 5.0
@@ -70,6 +71,9 @@ class TapeVenue(Desk):
 
     def natives(self) -> list[str]:
         return self.track.natives()
+
+    def send_first(self, link: Link, topic: Topic) -> None:
+        """Nothing: what was recorded is all there is."""
 
     def tick(self, now: Stamp) -> None:
         super().tick(now)

@@ -19,6 +19,8 @@ class TickTable:
         self._unit = float(f"1e{decimals}")
         self._prices = [_mantissa(lowest, decimals) for lowest, _ in bands]
         self._steps = [_mantissa(tick, decimals) for _, tick in bands]
+        self._flat = self._steps[0] if len(bands) == 1 else 0
+        self._known: dict[int, int] = {}
         self._indexes = [0]
         for n in range(1, len(bands)):
             span = self._prices[n] - self._prices[n - 1]
@@ -28,8 +30,13 @@ class TickTable:
 
     def price(self, index: int) -> int:
         """The mantissa of the price with this index (>= 0)."""
-        band = bisect_right(self._indexes, index) - 1
-        return self._prices[band] + (index - self._indexes[band]) * self._steps[band]
+        if self._flat:
+            return index * self._flat
+        known = self._known.get(index)
+        if known is None:
+            band = bisect_right(self._indexes, index) - 1
+            known = self._known[index] = self._prices[band] + (index - self._indexes[band]) * self._steps[band]
+        return known
 
     def index(self, price: float) -> float:
         """Where a price (in quote units) lies between the indexes."""

@@ -15,6 +15,7 @@ from hoga.wire import pb
 class Slot:
     """One place for a connection, as its newest status describes it."""
 
+    link: str
     symbols: frozenset[str]
     live: bool
     reason: str
@@ -43,14 +44,12 @@ class Coverage:
         self._silent_after_ns = silent_after_ns
         self._idle_after_ns = idle_after_ns
         self._slots: dict[str, Slot] = {}
+        self.live_links: set[str] = set()
+        """Ids of the links that are live; one object for good."""
 
-    @property
-    def known(self) -> bool:
-        """Whether anybody reports links at all."""
-        return bool(self._slots)
-
-    def live_links(self) -> int:
-        return sum(slot.live for slot in self._slots.values())
+    def covers(self, symbol: str) -> bool:
+        """Whether a live link carries the symbol."""
+        return any(slot.live and symbol in slot.symbols for slot in self._slots.values())
 
     def status(self, message: pb.LinkStatus, now_ns: int) -> Change:
         """Takes one report."""
@@ -58,14 +57,14 @@ class Coverage:
         symbols = frozenset(message.symbols)
         live, reason = self._judge(message)
         known = self._slots.get(name)
-        if known is not None and known.live == live and known.symbols == symbols:
+        if known is not None and (known.link, known.live, known.symbols) == (message.link, live, symbols):
             known.heard_ns, known.reason = now_ns, reason
             return NOTHING
         before = self._view()
         if message.state == pb.LinkState.LINK_STATE_CLOSED:
             self._slots.pop(name, None)
         else:
-            self._slots[name] = Slot(symbols, live, reason, now_ns)
+            self._slots[name] = Slot(message.link, symbols, live, reason, now_ns)
         return self._difference(before)
 
     def tick(self, now_ns: int) -> Change:
@@ -96,6 +95,8 @@ class Coverage:
         return live, meant
 
     def _difference(self, before: tuple[set[str], set[str]]) -> Change:
+        self.live_links.clear()
+        self.live_links.update(slot.link for slot in self._slots.values() if slot.live)
         live_before, meant_before = before
         live, meant = self._view()
         return Change(

@@ -97,8 +97,11 @@ class Desk:
     def _entry(self, symbol: str) -> Entry | None:
         entry = self.entries.get(symbol)
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
-            entry = Entry(self.exchange, symbol, self.shelf.keeper(symbol), self._epoch)
-            self.entries[symbol] = entry
+            keeper = self.shelf.keeper(symbol)
+            keeper.live_links = self.coverage.live_links
+            if not self.coverage.covers(symbol):
+                keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
+            entry = self.entries[symbol] = Entry(self.exchange, symbol, keeper, self._epoch)
         return entry
 
     def _cover(self, change: Change, stamp: Stamp) -> None:

@@ -1,9 +1,9 @@
 """A real browser for tests: Debian's Chromium, driven over the DevTools protocol with nothing but aiohttp.
 
-    async with Chromium.start(tmp_path, width=1280, height=800) as page:
-        await page.open("http://127.0.0.1:8080/")
-        await page.until("document.body.dataset.feed === 'live'")
-        await page.click("#books tbody tr[data-key]")
+async with Chromium.start(tmp_path, width=1280, height=800) as page:
+    await page.open("http://127.0.0.1:8080/")
+    await page.until("document.body.dataset.feed === 'live'")
+    await page.click("#books tbody tr[data-key]")
 """
 
 from __future__ import annotations
@@ -21,8 +21,19 @@ from typing import Any
 import aiohttp
 
 PATH = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --remote-debugging-port=0""".split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+]
 PATIENCE_S = 30.0
 
 
@@ -102,9 +113,10 @@ class Chromium:
     async def write(self, text: str) -> None:
         await self._call("Input.insertText", text=text)
 
-    async def screenshot(self, path: Path) -> None:
+    async def screenshot(self) -> bytes:
+        """What the page looks like, as PNG."""
         answer = await self._call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(answer["data"]))
+        return base64.b64decode(answer["data"])
 
     async def _prepare(self, width: int, height: int, dark: bool, mobile: bool) -> None:
         for domain in ("Page", "Runtime", "Log"):
@@ -117,7 +129,8 @@ class Chromium:
 
     async def _call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._ids)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         await self._socket.send_json({"id": number, "method": method, "params": params})
         async with asyncio.timeout(PATIENCE_S):
             return await answer
@@ -138,11 +151,15 @@ class Chromium:
                 self.complaints.append(event["params"]["entry"]["text"])
 
 
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
 async def _page_address(session: aiohttp.ClientSession, port_file: Path) -> str:
     async with asyncio.timeout(PATIENCE_S):
-        while not port_file.exists() or not port_file.read_text():
+        while not (text := _text(port_file)):  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.05)
-        port = int(port_file.read_text().split()[0])
+        port = int(text.split()[0])
         while True:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as response:
                 pages = [page for page in await response.json() if page["type"] == "page"]

@@ -15,14 +15,18 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from hoga.runtime.bus import Bus
 from hoga.wire import pb, subjects
 
 EPOCH = 0x5EED
 CODES = ("binance_future", "binance_spot", "upbit", "bithumb")
-BASES = """BTC ETH XRP SOL DOGE BNB ADA TRX AVAX LINK SHIB DOT BCH NEAR LTC UNI APT ICP ETC STX FIL HBAR ATOM ARB VET INJ
-OP IMX GRT RUNE THETA LDO AAVE ALGO SEI SUI TIA FLOW QTUM NEO EGLD AXS SAND MANA CHZ GALA ENS CRV COMP SNX ZIL BAT""".split()
+_BASES = (
+    "BTC ETH XRP SOL DOGE BNB ADA TRX AVAX LINK SHIB DOT BCH NEAR LTC UNI APT ICP ETC STX FIL HBAR ATOM ARB VET INJ OP "
+    "IMX GRT RUNE THETA LDO AAVE ALGO SEI SUI TIA FLOW QTUM NEO EGLD AXS SAND MANA CHZ GALA ENS CRV COMP SNX ZIL BAT"
+)
+BASES = _BASES.split()
 PRICES = {"BTC": 97_412.35, "ETH": 3_391.27, "XRP": 1.4732, "SOL": 256.91, "DOGE": 0.41237, "SHIB": 0.00002541}
 
 
@@ -37,7 +41,7 @@ class SyntheticBook:
     verified: bool
     seed: int
     moves: bool = True
-    state: int = pb.BookState.BOOK_STATE_LIVE
+    state: pb.BookState = pb.BookState.BOOK_STATE_LIVE
     reason: str = ""
     missing: int = 0
     gaps: int = 0
@@ -67,9 +71,9 @@ class SyntheticBook:
         tick = max(1, round(self.mid * 0.00001 / 10**self.price_exponent))
         best = round(self.mid / 10**self.price_exponent / tick) * tick
         depth = 20 if self.verified else 15
-        steps = [sum(rng.choices((1, 2, 3), (8, 2, 1), k=1)[0] for _ in range(level + 1)) for level in range(depth)]
-        message.bid_price[:] = sorted({best - step * tick for step in steps}, reverse=True)
-        message.ask_price[:] = sorted({best + (step - 1) * tick + tick for step in steps})
+        down, up = (list(accumulate(rng.choices((1, 2, 4), (8, 2, 1), k=depth))) for _side in "ab")
+        message.bid_price[:] = [best - step * tick for step in down]
+        message.ask_price[:] = [best + step * tick for step in up]
         for prices, sizes in ((message.bid_price, message.bid_size), (message.ask_price, message.ask_size)):
             scale = 40_000 / self.mid
             sizes[:] = [max(1, int(rng.lognormvariate(0, 1.1) * scale * 10_000)) for _ in prices]
@@ -84,7 +88,7 @@ class SyntheticLink:
     exchange: str
     slot: str
     symbols: list[str]
-    state: int = pb.LinkState.LINK_STATE_CONNECTED
+    state: pb.LinkState = pb.LinkState.LINK_STATE_CONNECTED
     reason: str = ""
     frames: int = 0
     frames_per_beat: int = 130
@@ -99,7 +103,9 @@ class SyntheticLink:
 
 
 class World:
-    def __init__(self, bus: Bus, *, books_per_exchange: int = 12, codes: tuple[str, ...] = CODES, seed: int = 7) -> None:
+    def __init__(
+        self, bus: Bus, *, books_per_exchange: int = 12, codes: tuple[str, ...] = CODES, seed: int = 7
+    ) -> None:
         self.bus = bus
         self.rng = random.Random(seed)
         self.books: dict[tuple[str, str], SyntheticBook] = {}
@@ -163,7 +169,12 @@ class World:
     def _add_service(self, service: str, resident: int) -> None:
         now_ns = time.time_ns()
         self.services[service] = pb.Health(
-            service=service, instance="a1b2c3", start_time_ns=now_ns, time_ns=now_ns, healthy=True, resident_bytes=resident
+            service=service,
+            instance="a1b2c3",
+            start_time_ns=now_ns,
+            time_ns=now_ns,
+            healthy=True,
+            resident_bytes=resident,
         )
 
     def _report(self, link: SyntheticLink, now_ns: int) -> None:

@@ -2,178 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import contextlib
-import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hoga.domain.errors import ConfigError
-from hoga.domain.types import Stamp
-from hoga.runtime.bus import Bus
-from hoga.runtime.config import Settings, UniverseRules, UniverseSettings
-from hoga.runtime.health import HealthBoard
-from hoga.runtime.nats_bus import connect_nats
-from hoga.runtime.service import ServiceContext
-from hoga.runtime.settings import NatsSettings
+from hoga.runtime.config import UniverseRules
 from hoga.testing.fake_bus import FakeBus
-from hoga.testing.nats_server import NatsServer
 from hoga.wire import packing, pb, subjects
 from services.aggregator import follower as follower_module
 from services.aggregator import service as service_module
 from services.aggregator.desk import rules_of
-from services.aggregator.service import Aggregator
-
-WAIT_S = 60.0
-SPOT = {"BTC-USDT": ("60000", "900"), "ETH-USDT": ("3000", "500"), "XRP-USDT": ("0.5", "100"), "ETH-BTC": ("0.05", "1")}
-KOREA = {"BTC-KRW": ("84000000", "1400000"), "USDT-KRW": ("1400", "7000000"), "XRP-KRW": ("700", "560000")}
-
-
-@dataclass
-class Ingest:
-    """Answers listing requests as ingest does, in the shapes of Binance spot or of Upbit."""
-
-    bus: Bus
-    code: str
-    markets: dict[str, tuple[str, str]]
-    """Symbol -> (last price, 24 h turnover in its quote)."""
-    halted: set[str] = field(default_factory=set)
-    answer: bytes | None = None
-    """Answered instead of the listing where set."""
-    asked: int = 0
-
-    async def start(self) -> Ingest:
-        await self.bus.serve(subjects.rpc("listing", self.code), self._reply)
-        return self
-
-    def live(self, instance: str = "i1") -> None:
-        self.bus.publish(subjects.health(f"ingest-{self.code}", instance), b"")
-
-    async def _reply(self, _subject: str, payload: bytes) -> bytes:
-        request = pb.ListingRequest.FromString(payload)
-        assert request.instruments
-        assert request.tickers
-        self.asked += 1
-        if self.answer is not None:
-            return self.answer
-        bodies = self._upbit() if self.code == "upbit" else self._binance()
-        packed = [packing.compress(json.dumps(body).encode()) for body in bodies]
-        return pb.ListingReply(instruments=packed[:1], tickers=packed[1:]).SerializeToString()
-
-    def _binance(self) -> list[Any]:
-        listed = [(symbol, *symbol.split("-")) for symbol in self.markets]
-        return [
-            {
-                "symbols": [
-                    {
-                        "symbol": base + quote,
-                        "status": "BREAK" if symbol in self.halted else "TRADING",
-                        "baseAsset": base,
-                        "quoteAsset": quote,
-                    }
-                    for symbol, base, quote in listed
-                ]
-            },
-            [
-                {"symbol": base + quote, "lastPrice": self.markets[symbol][0], "quoteVolume": self.markets[symbol][1]}
-                for symbol, base, quote in listed
-            ],
-        ]
-
-    def _upbit(self) -> list[Any]:
-        codes = {symbol: "-".join(reversed(symbol.split("-"))) for symbol in self.markets}
-        return [
-            [{"market": code, "korean_name": "코인", "english_name": "Coin"} for code in codes.values()],
-            [
-                {"market": codes[symbol], "trade_price": float(price), "acc_trade_price_24h": float(turnover)}
-                for symbol, (price, turnover) in self.markets.items()
-            ],
-        ]
-
-
-class Clock:
-    """A monotonic clock that stands still unless told."""
-
-    def __init__(self) -> None:
-        self.mono_ns = 1_000_000_000
-
-    def forward(self, seconds: float) -> None:
-        self.mono_ns += int(seconds * 1e9)
-
-
-@dataclass(slots=True)
-class ClockedContext(ServiceContext):
-    clock: Clock
-
-    def now(self) -> Stamp:
-        return Stamp(self.clock.mono_ns, 1_788_265_296_000_000_000 + self.clock.mono_ns)
-
-
-class World:
-    """An aggregator on a bus, and everything it published, in order."""
-
-    def __init__(self, bus: Bus, **universe: Any) -> None:
-        self.clock = Clock()
-        settings = Settings(universe=UniverseSettings(**{"refresh_s": 0.02, **universe}))
-        self.board = HealthBoard("aggregator", "test")
-        self.stopping = asyncio.Event()
-        self.context = ClockedContext(
-            "aggregator", settings, bus, self.board, "test", self.stopping, argparse.Namespace(), self.clock
-        )
-        self.aggregator = Aggregator(self.context)
-        self.bus = bus
-        self.universes: asyncio.Queue[pb.Universe] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        await self.bus.subscribe(subjects.universe("*"), self._on_universe)
-        self._task = asyncio.create_task(self.aggregator.run())
-
-    async def stop(self) -> None:
-        self.stopping.set()
-        if self._task is not None:
-            await asyncio.wait_for(self._task, WAIT_S)
-
-    def _on_universe(self, subject: str, payload: bytes) -> None:
-        universe = pb.Universe.FromString(payload)
-        assert subject == subjects.universe(universe.exchange)
-        self.universes.put_nowait(universe)
-
-    async def until(self, wanted: Callable[[pb.Universe], bool], code: str = "binance_spot") -> pb.Universe:
-        """The first universe of `code`, from here on, that is what is wanted."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                universe = await self.universes.get()
-                if universe.exchange == code and wanted(universe):
-                    return universe
-
-    async def next(self, code: str = "binance_spot") -> pb.Universe:
-        return await self.until(lambda _: True, code)
-
-    async def fresh(self, ingest: Ingest) -> pb.Universe:
-        """A universe that was made of a listing asked for from now on."""
-        asked = ingest.asked
-        return await self.until(lambda _: ingest.asked >= asked + 2, ingest.code)
-
-
-@contextlib.asynccontextmanager
-async def running(bus: Bus, **universe: Any) -> AsyncIterator[World]:
-    world = World(bus, **universe)
-    await world.start()
-    try:
-        yield world
-    finally:
-        await world.stop()
-
-
-def symbols(universe: pb.Universe) -> list[str]:
-    return [entry.symbol for entry in universe.entries]
+from tests.integration.aggregator_world import KOREA, SPOT, Ingest, World, running, symbols
 
 
 @pytest.fixture
@@ -222,14 +63,14 @@ class TestChoosing:
                 assert (changed.revision, symbols(changed)) == (2, ["XRP-USDT", "BTC-USDT"])
         lines = [record.getMessage() for record in caplog.records if "universe revision 2" in record.getMessage()]
         assert lines == [
-            "binance_spot: universe revision 2 has 2 of 4 symbols; in: XRP-USDT (top); out: ETH-USDT (rank 3 is beyond 2)"
+            "binance_spot: universe revision 2 has 2 of 4 symbols; "
+            "in: XRP-USDT (top); out: ETH-USDT (rank 3 is beyond 2)"
         ]
 
     async def test_a_rate_that_another_exchange_brings_later_lets_the_first_be_judged(self, bus: FakeBus) -> None:
         spot = await Ingest(bus, "binance_spot", {"BTC-USDT": SPOT["BTC-USDT"]}).start()
         async with running(bus, common_currency="KRW") as world:
-            while spot.asked < 3:
-                await asyncio.sleep(0.01)
+            await spot.more(3)
             assert world.universes.empty()  # better none than an empty one
             await Ingest(bus, "upbit", dict(KOREA)).start()
             universe = await world.next()
@@ -240,16 +81,15 @@ class TestChoosing:
     ) -> None:
         ingest = await Ingest(bus, "binance_spot", dict(SPOT)).start()
         async with running(bus, common_currency="USTD", include=["ETH-USDT"]) as world:
-            while ingest.asked < 2:
-                await asyncio.sleep(0.01)
+            await ingest.more(2)
             assert world.universes.empty()
             world.clock.forward(service_module.SETTLE_S)
             universe = await world.next()
         assert [(e.symbol, e.reason) for e in universe.entries] == [("ETH-USDT", "include")]
         said = [record.getMessage() for record in caplog.records if "cannot be ranked" in record.getMessage()]
         assert said == [
-            "binance_spot: 1 symbols cannot be ranked: no rate for BTC",
-            "binance_spot: 3 symbols cannot be ranked: no rate for USDT",
+            "binance_spot: no rate for BTC: 1 symbol(s) cannot be ranked",
+            "binance_spot: no rate for USDT: 3 symbol(s) cannot be ranked",
         ]
 
     async def test_a_stale_rate_is_not_used_but_throws_nobody_out(self, bus: FakeBus) -> None:
@@ -292,9 +132,8 @@ class TestFailing:
             before = await world.next("upbit")
             korea.live()
             korea.answer = answer
-            asked = korea.asked
-            while korea.asked < asked + 3:
-                await world.fresh(spot)
+            await korea.more(3)
+            await world.fresh(spot)
             korea.answer = None
             korea.markets["USDT-KRW"] = ("1400", "1")
             after = await world.until(lambda u: u.revision > 1, "upbit")
@@ -310,9 +149,7 @@ class TestFailing:
         async with running(bus, top_n=2) as world:
             await world.next()
             ingest.halted = set(SPOT)
-            asked = ingest.asked
-            while ingest.asked < asked + 2:
-                await asyncio.sleep(0.01)
+            await ingest.more(2)
             ingest.halted = {"ETH-BTC"}
             universe = await world.until(lambda u: u.revision > 1)
         assert symbols(universe) == ["BTC-USDT", "ETH-USDT"]
@@ -328,7 +165,8 @@ class TestFailing:
         await world.start()
         await world.fresh(spot)
         await world.stop()
-        assert not any(u.exchange == "upbit" for u in iter_queue(world.universes))
+        seen = [world.universes.get_nowait().exchange for _ in range(world.universes.qsize())]
+        assert "upbit" not in seen
 
     async def test_an_ingest_that_comes_up_is_asked_at_once(
         self, bus: FakeBus, monkeypatch: pytest.MonkeyPatch
@@ -336,11 +174,15 @@ class TestFailing:
         monkeypatch.setattr(follower_module, "RETRY_MIN_S", 10_000.0)
         monkeypatch.setattr(follower_module, "RETRY_MAX_S", 10_000.0)
         async with running(bus, refresh_s=10_000.0) as world:
-            follower = world.aggregator.followers["binance_spot"]
-            while not follower._failures:
-                await asyncio.sleep(0)
-            ingest = await Ingest(bus, "binance_spot", dict(SPOT)).start()
-            ingest.live()
+            ingest = Ingest(
+                bus, "binance_spot", dict(SPOT), answer=pb.ListingReply(error="not yet").SerializeToString()
+            )
+            asked = asyncio.create_task(ingest.more(1))
+            await ingest.start()
+            ingest.live("first")
+            await asked
+            ingest.answer = None
+            ingest.live("second")
             assert (await world.next()).revision == 1
 
     async def test_health_names_an_exchange_whose_listing_is_overdue_while_its_ingest_runs(self, bus: FakeBus) -> None:
@@ -373,7 +215,7 @@ class TestNames:
         assert sorted(warnings) == [
             "universe.exchanges.upbit.include: XPR-KRW is not listed on upbit; did you mean XRP-KRW?",
             "universe.exclude: QQ-ZZ is not listed on binance_spot, upbit",
-            "universe.include: BTC-USTD is not listed on binance_spot, upbit; did you mean BTC-KRW or BTC-USDT or ETH-BTC?",
+            "universe.include: BTC-USTD is not listed on binance_spot, upbit; did you mean BTC-USDT or ETH-USDT?",
         ]
 
     def test_a_contradiction_is_refused_before_anything_starts(self, bus: FakeBus) -> None:
@@ -406,104 +248,3 @@ class TestRestart:
         async with running(bus) as world:
             assert (await world.next()).revision == 1
         assert "cannot be read" in caplog.text
-
-
-def iter_queue(queue: asyncio.Queue[pb.Universe]) -> Iterator[pb.Universe]:
-    while not queue.empty():
-        yield queue.get_nowait()
-
-
-class TestOverNats:
-    async def test_the_last_universe_is_there_for_late_joiners_also_after_the_server_lost_it(self) -> None:
-        with NatsServer() as server:
-            nats = NatsSettings(url=server.url)
-            bus, other = await connect_nats(nats, name="aggregator"), await connect_nats(nats, name="ingest")
-            late: asyncio.Queue[pb.Universe] = asyncio.Queue()
-            try:
-                await Ingest(other, "binance_spot", dict(SPOT)).start()
-                async with running(bus, top_n=2, refresh_s=10_000.0) as world:
-                    published = await world.next()
-                    await subscribe_late(other, late)
-                    assert await asyncio.wait_for(late.get(), WAIT_S) == published
-                    server.kill()
-                    server.start()
-                    again = await asyncio.wait_for(late.get(), WAIT_S)
-                    assert (again.revision, symbols(again)) == (published.revision, symbols(published))
-                    assert again.time_ns == published.time_ns  # the clock stands still
-                    payload = await other.last(subjects.UNIVERSE_STREAM, subjects.universe("binance_spot"))
-                    assert payload is not None
-                    assert pb.Universe.FromString(payload).revision == 1
-            finally:
-                await bus.close()
-                await other.close()
-
-    async def test_the_process_publishes_stops_on_sigterm_and_goes_on_where_it_stopped(self, tmp_path: Path) -> None:
-        with NatsServer() as server:
-            other = await connect_nats(NatsSettings(url=server.url), name="ingest")
-            try:
-                ingest = await Ingest(other, "binance_spot", dict(SPOT)).start()
-                seen: asyncio.Queue[pb.Universe] = asyncio.Queue()
-                for revision in (1, 2):
-                    process = await start_process(tmp_path, HOGA_NATS_URL=server.url, HOGA_UNIVERSE_TOP_N="1")
-                    try:
-                        if revision == 1:
-                            while (await other_stream(other)) is None:
-                                await asyncio.sleep(0.05)
-                            await subscribe_late(other, seen)
-                        async with asyncio.timeout(WAIT_S):
-                            while (await seen.get()).revision != revision:
-                                pass
-                    finally:
-                        process.terminate()
-                        _, stderr = await asyncio.wait_for(process.communicate(), WAIT_S)
-                    assert process.returncode == 0, stderr.decode()
-                    assert f"universe revision {revision} has" in stderr.decode()
-                    ingest.markets["DOGE-USDT"] = ("1", "999999")
-            finally:
-                await other.close()
-
-    async def test_contradicting_settings_are_one_line_and_exit_code_2(self, tmp_path: Path) -> None:
-        with NatsServer() as server:
-            process = await start_process(
-                tmp_path,
-                HOGA_NATS_URL=server.url,
-                HOGA_UNIVERSE_INCLUDE="BTC-USDT",
-                HOGA_UNIVERSE_EXCLUDE="BTC-USDT",
-                LOG_LEVEL="ERROR",
-            )
-            _, stderr = await asyncio.wait_for(process.communicate(), WAIT_S)
-        assert process.returncode == 2
-        assert stderr.decode().splitlines() == [
-            "error: universe: BTC-USDT is in include and in exclude; leave it in one of them"
-        ]
-
-
-async def subscribe_late(bus: Bus, queue: asyncio.Queue[pb.Universe]) -> None:
-    await bus.subscribe_last(
-        subjects.UNIVERSE_STREAM,
-        subjects.universe("*"),
-        lambda _, payload: queue.put_nowait(pb.Universe.FromString(payload)),
-    )
-
-
-async def other_stream(bus: Bus) -> bytes | None:
-    from hoga.domain.errors import BusError
-
-    try:
-        return await bus.last(subjects.UNIVERSE_STREAM, subjects.universe("binance_spot"))
-    except BusError:
-        return None
-
-
-async def start_process(directory: Path, **env: str) -> asyncio.subprocess.Process:
-    import sys
-
-    root = str(Path(__file__).resolve().parents[2])
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.aggregator",
-        cwd=directory,
-        env={"PYTHONPATH": root, **env},
-        stderr=asyncio.subprocess.PIPE,
-    )

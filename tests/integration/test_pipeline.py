@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from hoga.exchanges.registry import supported
 from tests.support.pipeline import Pipeline
 

@@ -159,7 +159,8 @@ async def test_a_slower_stream_merges_frames_without_a_gap(
         while seen < 6:
             follower.waiting.append(await ws.receive_json())
             if len(follower.waiting) == 2 and follower.last < 0:
-                async with http.get(f"{simulator.url}/binance_future/fapi/v1/depth?symbol=BTCUSDT&limit=1000") as answer:
+                depth = f"{simulator.url}/binance_future/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+                async with http.get(depth) as answer:
                     follower.snapshot(json.loads(await answer.text()))
             while follower.last >= 0 and follower.waiting:
                 if follower.event(follower.waiting.pop(0)):
@@ -386,7 +387,7 @@ async def test_equal_topics_share_one_rendering(simulator: SimulatorServer, http
         rendered.append(topic.native)
         return render(topic, *rest)
 
-    venue.dialect.render = counting  # type: ignore[method-assign]
+    venue.dialect.render = counting  # type: ignore[method-assign, assignment]
     request = [{"ticket": "t"}, {"type": "orderbook", "codes": ["KRW-BTC"], "is_only_realtime": True}]
     async with asyncio.timeout(WAIT_S):
         links = [await http.ws_connect(f"{simulator.url}/upbit/websocket/v1") for _ in range(3)]

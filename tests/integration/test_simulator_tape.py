@@ -7,6 +7,8 @@ import gzip
 import json
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ from services.simulator.server import SimulatorServer
 from services.simulator.tape import Tape, speed_of
 
 WAIT_S = 60.0
+
+
+@asynccontextmanager
+async def playing(path: Path, speed: str) -> AsyncIterator[tuple[SimulatorServer, aiohttp.ClientSession]]:
+    async with (
+        SimulatorServer(Options(), Tape.read(path, speed_of(speed))) as simulator,
+        aiohttp.ClientSession() as http,
+        asyncio.timeout(WAIT_S),
+    ):
+        yield simulator, http
 
 
 def tapes() -> Path:
@@ -47,8 +59,8 @@ def write(path: Path, records: list[dict[str, Any]]) -> Path:
 async def test_a_binance_recording_arrives_as_it_was_and_its_snapshot_joins() -> None:
     path = tapes() / "binance_spot" / "btcusdt_20240808_depth100ms.jsonl.gz"
     expected = recorded(path, "depthUpdate")
-    async with SimulatorServer(Options(), Tape.read(path, speed_of("max"))) as simulator, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(WAIT_S), http.ws_connect(f"{simulator.url}/binance_spot/stream") as ws:
+    async with playing(path, "max") as (simulator, http):
+        async with http.ws_connect(f"{simulator.url}/binance_spot/stream") as ws:
             await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 5})
             assert await ws.receive_json() == {"result": None, "id": 5}
             url = f"{simulator.url}/binance_spot/api/v3/depth?symbol=BTCUSDT&limit=5000"
@@ -63,8 +75,8 @@ async def test_a_binance_recording_arrives_as_it_was_and_its_snapshot_joins() ->
 async def test_an_upbit_recording_is_binary_and_kept_apart_by_market() -> None:
     path = tapes() / "upbit" / "cryptofeed2021_upbit.jsonl.gz"
     books = [text for text in recorded(path, '"ty":"orderbook"') if "KRW-WAVES" in text or "BTC-XTZ" in text]
-    async with SimulatorServer(Options(), Tape.read(path, speed_of("max"))) as simulator, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(WAIT_S), http.ws_connect(f"{simulator.url}/upbit/websocket/v1") as ws:
+    async with playing(path, "max") as (simulator, http):
+        async with http.ws_connect(f"{simulator.url}/upbit/websocket/v1") as ws:
             await ws.send_json([{"ticket": "t"}, {"type": "orderbook", "codes": ["KRW-WAVES", "BTC-XTZ"]}])
             received = []
             for _ in books:
@@ -79,9 +91,8 @@ async def test_an_upbit_recording_is_binary_and_kept_apart_by_market() -> None:
 async def test_time_between_frames_is_kept_and_divided_by_the_speed(tmp_path: Path) -> None:
     gap_ns = 1_000_000_000
     records = [{"kind": "recv", "ts_ns": n * gap_ns, "data": frame(n)} for n in range(5)]
-    tape = Tape.read(write(tmp_path / "t.jsonl", records), speed_of("10"))
-    async with SimulatorServer(Options(), tape) as simulator, aiohttp.ClientSession() as http:
-        async with asyncio.timeout(WAIT_S), http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws:
+    async with playing(write(tmp_path / "t.jsonl", records), "10") as (simulator, http):
+        async with http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws:
             assert json.loads(await ws.receive_str())["u"] == 0
             began = time.monotonic()
             assert [json.loads(await ws.receive_str())["u"] for _ in range(4)] == [1, 2, 3, 4]
@@ -98,11 +109,10 @@ async def test_a_rest_answer_waits_for_its_place_and_later_ones_replace_it(tmp_p
         {**rest, "ts_ns": 5, "data": '{"lastUpdateId":3,"bids":[],"asks":[]}'},
         {"kind": "recv", "ts_ns": 6, "data": frame(4)},
     ]
-    tape = Tape.read(write(tmp_path / "t.jsonl", records), speed_of("max"))
-    async with SimulatorServer(Options(), tape) as simulator, aiohttp.ClientSession() as http:
+    async with playing(write(tmp_path / "t.jsonl", records), "max") as (simulator, http):
         url = f"{simulator.url}/binance_spot/api/v3/depth?symbol=ABCUSDT&limit=5000"
         early = asyncio.create_task(fetch(http, url))  # before anybody is subscribed
-        async with asyncio.timeout(WAIT_S), http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws:
+        async with http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws:
             seen = [json.loads(await ws.receive_str())["u"] for _ in range(2)]
             assert json.loads(await early)["lastUpdateId"] == 2
             seen.append(json.loads(await ws.receive_str())["u"])

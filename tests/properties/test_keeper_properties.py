@@ -173,8 +173,12 @@ def test_whatever_happens_a_live_book_is_the_truth_at_its_id(data: st.DataObject
                 subject.snapshot(history.snapshot(fresh), 0, at(now))
             case "reconnect":
                 link += 1
+                subject.live_links = set()
                 subject.link_down("the link is down", at(now))
+                assert subject.state is not State.LIVE
+                subject.live_links = {f"link{link}"}
                 subject.link_up(at(now))
+                assert subject.state is not State.LIVE, "nothing arrived over the new link yet"
             case _:
                 pass
         check_truth(subject, history)

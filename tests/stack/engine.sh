@@ -3,7 +3,7 @@
 # registries but no image registry. See usage() below, or run with --help.
 set -euo pipefail
 
-NATS_TAG=${HOGA_STACK_NATS_TAG:-2.11-alpine}
+NATS_TAG=${HOGA_STACK_NATS_TAG:-2.15.1-alpine}
 PYTHON_TAG=${HOGA_STACK_PYTHON_TAG:-3.13-slim-trixie}
 PROMETHEUS_TAG=${HOGA_STACK_PROMETHEUS_TAG:-v3.5.0}
 

@@ -39,6 +39,16 @@ def live(**rules) -> SequencedKeeper:
     return keeper
 
 
+def lose_link(keeper) -> None:
+    keeper.live_links = set()
+    keeper.link_down("the link is down", at(3))
+
+
+def regain_link(keeper):
+    keeper.live_links = {"b"}
+    return keeper.link_up(at(4))
+
+
 def kinds(actions) -> list[FactKind]:
     return [action.kind for action in actions if isinstance(action, Note)]
 
@@ -189,24 +199,54 @@ class TestCrossing:
 class TestStaleness:
     def test_a_lost_link_makes_the_book_stale_and_a_chaining_delta_restores_it(self) -> None:
         keeper = live()
-        keeper.link_down("the link is down", at(3))
+        lose_link(keeper)
         assert (keeper.state, keeper.reason) == (State.STALE, "the link is down")
-        keeper.link_up(at(4))
+        regain_link(keeper)
         assert keeper.state is State.STALE
         keeper.receive(delta(10, 11), "b", at(5))
         assert keeper.state is State.LIVE
 
     def test_after_a_reconnect_that_lost_deltas_the_book_is_gapped(self) -> None:
         keeper = live()
-        keeper.link_down("the link is down", at(3))
-        keeper.link_up(at(4))
+        lose_link(keeper)
+        regain_link(keeper)
         keeper.receive(delta(30, 31), "b", at(5))
         assert keeper.state is State.GAPPED
 
+    def test_a_late_frame_of_the_dead_link_proves_nothing(self) -> None:
+        keeper = live()
+        lose_link(keeper)
+        keeper.receive(delta(10, 11), "a", at(4))
+        assert keeper.state is State.STALE
+        regain_link(keeper)
+        assert keeper.state is State.STALE
+        keeper.receive(delta(11, 12), "a", at(6))
+        assert keeper.state is State.STALE
+        keeper.receive(delta(12, 13), "b", at(7))
+        assert keeper.state is State.LIVE
+
+    def test_a_frame_of_the_new_link_counts_though_its_report_comes_later(self) -> None:
+        keeper = live()
+        lose_link(keeper)
+        keeper.receive(delta(10, 11), "b", at(4))
+        assert keeper.state is State.STALE
+        regain_link(keeper)
+        assert keeper.state is State.LIVE
+
+    def test_a_snapshot_asked_for_before_the_link_died_does_not_make_it_live(self) -> None:
+        keeper = live()
+        keeper.receive(delta(15, 16), "a", at(3))
+        lose_link(keeper)
+        regain_link(keeper)
+        keeper.snapshot(snapshot(16), 0, at(5))
+        assert keeper.state is not State.LIVE
+        keeper.receive(delta(16, 17), "b", at(6))
+        assert keeper.state is State.LIVE
+
     def test_a_quiet_book_after_a_reconnect_needs_two_equal_snapshots(self) -> None:
         keeper = live()
-        keeper.link_down("the link is down", at(3))
-        assert asks_for_snapshot(keeper.link_up(at(4)))
+        lose_link(keeper)
+        assert asks_for_snapshot(regain_link(keeper))
         keeper.snapshot(snapshot(10), 0, at(5))
         assert keeper.state is State.STALE
         keeper.snapshot(snapshot(10), 0, at(11_000))
@@ -214,7 +254,7 @@ class TestStaleness:
 
     def test_halting_is_stronger_and_resumes(self) -> None:
         keeper = live()
-        keeper.link_down("the link is down", at(3))
+        lose_link(keeper)
         keeper.halt("delisted")
         assert (keeper.state, keeper.reason) == (State.HALTED, "delisted")
         keeper.halt("")
@@ -322,7 +362,9 @@ class TestWholeBooks:
     def test_a_lost_link_makes_it_stale_until_the_next_frame(self) -> None:
         keeper = WholeBookKeeper(KeeperRules())
         keeper.receive(whole(5), "a", at(1))
-        keeper.link_down("the link is down", at(2))
+        lose_link(keeper)
         assert keeper.state is State.STALE
-        keeper.receive(whole(5), "b", at(3))
+        regain_link(keeper)
+        assert keeper.state is State.STALE
+        keeper.receive(whole(5), "b", at(5))
         assert keeper.state is State.LIVE

@@ -122,7 +122,11 @@ def test_the_environment_overrides_the_file_and_the_own_name_the_alias(tmp_path:
 
 
 def test_the_universe_of_one_exchange_changes_only_its_own_keys() -> None:
-    env = {"HOGA_UNIVERSE_TOP_N": "12", "HOGA_UNIVERSE_QUOTES": "KRW", f"HOGA_UNIVERSE_EXCHANGES_{CODE}_TOP_N".upper(): "3"}
+    env = {
+        "HOGA_UNIVERSE_TOP_N": "12",
+        "HOGA_UNIVERSE_QUOTES": "KRW",
+        f"HOGA_UNIVERSE_EXCHANGES_{CODE}_TOP_N".upper(): "3",
+    }
     universe = load_settings(env=env).universe
     assert (universe.rules(CODE).top_n, universe.rules(CODE).quotes) == (3, ["KRW"])
     assert (universe.rules(OTHER).top_n, universe.rules(OTHER).quotes) == (12, ["KRW"])

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from random import Random
 
 from hoga.exchanges.dialect import (
@@ -19,7 +20,6 @@ from hoga.exchanges.dialect import (
     Call,
     Change,
     Dialect,
-    IntLevel,
     Listing,
     MarketPort,
     Session,
@@ -31,7 +31,7 @@ from hoga.exchanges.dialect import (
 )
 from hoga.exchanges.throttle import Meter, Verdict
 from hoga.exchanges.upbit.speak import TicketRules, TicketSession, admit
-from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest
+from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest, Spelling, fill_units, units_form
 
 _MOST_MARKETS = 200
 _LONGEST_QUERY = 4000
@@ -153,22 +153,20 @@ def _frame(topic: Topic, listing: Listing, book: BookView, stream_type: str) -> 
 def _totals_and_units(listing: Listing, book: BookView, units: int, simple: bool = False) -> str:
     bids, asks = book.bids[:units], book.asks[:units]
     keys = ("tas", "tbs", "obu") if simple else ("total_ask_size", "total_bid_size", "orderbook_units")
-    ask_total, bid_total = _size(listing, total(asks)), _size(listing, total(bids))
-    rows = ",".join(_row(listing, bids, asks, n, simple) for n in range(units))
+    price, size = listing.price_decimals, listing.size_decimals
+    shown = listing.shown_size_decimals
+    ask_total, bid_total = rounded(total(asks), size, shown), rounded(total(bids), size, shown)
+    spell = spelling(price, size, shown)
+    bid_texts, ask_texts = [spell[level] for level in bids], [spell[level] for level in asks]
+    rows = fill_units(units_form(units, simple), units, bid_texts, ask_texts, ("0", rounded(0, size, shown)))
     return f'"{keys[0]}":{ask_total},"{keys[1]}":{bid_total},"{keys[2]}":[{rows}]'
 
 
-def _row(listing: Listing, bids: list[IntLevel], asks: list[IntLevel], n: int, simple: bool) -> str:
-    ap, bp, az, bz = ("ap", "bp", "as", "bs") if simple else ("ask_price", "bid_price", "ask_size", "bid_size")
-    bid = bids[n] if n < len(bids) else (0, 0)
-    ask = asks[n] if n < len(asks) else (0, 0)
-    decimals = listing.price_decimals
-    return (
-        f'{{"{ap}":{plain(ask[0], decimals)},"{bp}":{plain(bid[0], decimals)},'
-        f'"{az}":{_size(listing, ask[1])},"{bz}":{_size(listing, bid[1])}}}'
-    )
+@lru_cache
+def spelling(price_decimals: int, size_decimals: int, shown: int) -> Spelling:
+    return Spelling(lambda price, size: (plain(price, price_decimals), rounded(size, size_decimals, shown)))
 
 
-def _size(listing: Listing, size: int) -> str:
+def rounded(size: int, decimals: int, shown: int) -> str:
     """Rule 3."""
-    return fixed(rescale(size, listing.size_decimals, listing.shown_size_decimals), listing.shown_size_decimals)
+    return fixed(rescale(size, decimals, shown), shown)

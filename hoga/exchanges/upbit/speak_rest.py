@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 
 from hoga.exchanges.dialect import Answer, BookView, Call, IntLevel, Listing, MarketPort, floating, plain, total
 from hoga.exchanges.throttle import Budget, Meter, Verdict, meter
 
+_MOST_SPELLED = 1 << 16
 JSON = {"Content-Type": "application/json;charset=UTF-8"}
 
 
@@ -184,16 +186,41 @@ class UpbitRest(MarketsRest):
 
 def units_text(listing: Listing, bids: list[IntLevel], asks: list[IntLevel], units: int, simple: bool = False) -> str:
     """The units of a frame, padded to `units` rows by price 0 and size 0."""
-    ask_price, bid_price, ask_size, bid_size = (
-        ("ap", "bp", "as", "bs") if simple else ("ask_price", "bid_price", "ask_size", "bid_size")
-    )
-    price, size = listing.price_decimals, listing.size_decimals
-    rows = []
-    for n in range(units):
-        bid = bids[n] if n < len(bids) else (0, 0)
-        ask = asks[n] if n < len(asks) else (0, 0)
-        rows.append(
-            f'{{"{ask_price}":{floating(ask[0], price)},"{bid_price}":{floating(bid[0], price)},'
-            f'"{ask_size}":{floating(ask[1], size)},"{bid_size}":{floating(bid[1], size)}}}'
-        )
-    return ",".join(rows)
+    spell = spelling(listing.price_decimals, listing.size_decimals)
+    ask_texts = [spell[level] for level in asks]
+    bid_texts = [spell[level] for level in bids]
+    return fill_units(units_form(units, simple), units, bid_texts, ask_texts, ("0.0", "0.0"))
+
+
+class Spelling(dict[IntLevel, tuple[str, str]]):
+    """Level -> its price and size as text; most levels of a book are written many times unchanged."""
+
+    def __init__(self, write: Callable[[int, int], tuple[str, str]]) -> None:
+        super().__init__()
+        self._write = write
+
+    def __missing__(self, level: IntLevel) -> tuple[str, str]:
+        if len(self) > _MOST_SPELLED:
+            self.clear()
+        texts = self[level] = self._write(*level)
+        return texts
+
+
+@lru_cache
+def spelling(price_decimals: int, size_decimals: int) -> Spelling:
+    return Spelling(lambda price, size: (floating(price, price_decimals), floating(size, size_decimals)))
+
+
+def fill_units(
+    form: str, units: int, bids: list[tuple[str, str]], asks: list[tuple[str, str]], padding: tuple[str, str]
+) -> str:
+    bids, asks = bids + [padding] * (units - len(bids)), asks + [padding] * (units - len(asks))
+    rows = zip(asks, bids, strict=True)
+    return form % tuple([text for ask, bid in rows for text in (ask[0], bid[0], ask[1], bid[1])])
+
+
+@lru_cache
+def units_form(units: int, simple: bool) -> str:
+    """The units of a frame with a `%s` for every number: ask price, bid price, ask size, bid size of each."""
+    keys = ("ap", "bp", "as", "bs") if simple else ("ask_price", "bid_price", "ask_size", "bid_size")
+    return ",".join(["{" + ",".join(f'"{key}":%s' for key in keys) + "}"] * units)

@@ -69,6 +69,7 @@ function banner(title, text, retry) {
 function openBook(row) {
   ladder.open(row, last?.exchanges ?? {});
   feed.watch({ exchange: row.exchange, symbol: row.symbol });
+  if (!wide.matches) find("ladder-close").focus({ preventScroll: true });
   history.replaceState(null, "", `#${encodeURIComponent(row.exchange)}/${encodeURIComponent(row.symbol)}`);
 }
 
@@ -81,7 +82,7 @@ function closeBook() {
 
 // With the first state: the book of the address, or, where there is room, the busiest live one.
 function settle() {
-  const [exchange, symbol] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [exchange, symbol] = fromAddress();
   const rows = [...books.rows.values()];
   if (exchange && symbol) {
     settled = true;
@@ -96,12 +97,26 @@ function settle() {
   }
 }
 
+function fromAddress() {
+  try {
+    return location.hash.slice(1).split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
+
+// The ladder beside the table follows the choice; the sheet of a phone would only be in the way.
+function move(step) {
+  books.move(step);
+  if (ladder.book && wide.matches) books.choose(books.chosen, true);
+}
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const typing = event.target === find("filter");
   const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -1e9, End: 1e9 };
-  if (!typing && (event.key === "j" || event.key === "k")) books.move(event.key === "j" ? 1 : -1);
-  else if (event.key in steps && !(typing && ["Home", "End"].includes(event.key))) books.move(steps[event.key]);
+  if (!typing && (event.key === "j" || event.key === "k")) move(event.key === "j" ? 1 : -1);
+  else if (event.key in steps && !(typing && ["Home", "End"].includes(event.key))) move(steps[event.key]);
   else if (event.key === "Enter" && !event.target.closest("button") && books.chosen) books.choose(books.chosen, true);
   else if (event.key === "/" && !typing) find("filter").focus();
   else if (event.key === "Escape" && typing && find("filter").value) {

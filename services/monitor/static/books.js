@@ -1,6 +1,6 @@
 // The table of books. Only the rows that can be seen exist: a thousand books cost as much as thirty.
 
-import { age, bps, element, integer, names, rate, setData, setText, setTitle } from "./format.js";
+import { age, bps, element, few, integer, names, rate, setData, setText, setTitle } from "./format.js";
 
 const find = (id) => document.getElementById(id);
 const STATES = ["CROSSED", "UNKNOWN", "STALE", "GAPPED", "SYNCING", "LIVE", "HALTED"];
@@ -8,21 +8,22 @@ const SPARE = 6;
 const text = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const number = (value) => (value === null || Number.isNaN(value) ? -Infinity : value);
 
-// key, label, class, width, what it sorts by, explanation
+// key, label, classes, what it sorts by, explanation
 const COLUMNS = [
-  ["exchange", "Exchange", "exchange", "11%", (row) => row.order, "Exchange"],
-  ["symbol", "Symbol", "symbol", "14.5%", (row) => row.symbol, "Canonical symbol"],
-  ["state", "State", "state", "11.5%", (row) => STATES.indexOf(row.state), "What the book promises; only LIVE is a promise"],
-  ["proof", "✓", "proof wide", "3.5%", (row) => (row.verified ? 0 : 1), "✓ continuity is proven by ids or checksums; – the exchange gives none"],
-  ["bid", "Bid 매수", "num price", "12%", (row) => number(parseFloat(row.bid)), "Best bid"],
-  ["ask", "Ask 매도", "num price", "12%", (row) => number(parseFloat(row.ask)), "Best ask"],
-  ["spread", "bps", "num faint wide", "6%", (row) => number(row.spread_bps), "Spread, in hundredths of a percent of the middle"],
-  ["rate", "Msg/s", "num faint wide", "6.5%", (row) => row.rate, "Book messages a second"],
-  ["age", "Age", "num faint", "7%", (row) => -row.last_ms, "Time since the last message"],
-  ["gaps", "Gaps", "num wide", "5.5%", (row) => row.gaps, "Gaps since the validator started"],
-  ["resyncs", "Resync", "num wide", "6.5%", (row) => row.resyncs, "Fresh snapshots joined since the validator started"],
-  ["depth", "Depth", "num faint wide", "8.5%", (row) => Math.min(row.bids_known, row.asks_known), "Levels proven: bids / asks"],
+  ["exchange", "Exchange", "exchange", (row) => row.order, "Exchange"],
+  ["symbol", "Symbol", "symbol", (row) => row.symbol, "Canonical symbol"],
+  ["state", "State", "state", (row) => STATES.indexOf(row.state), "What the book promises; only LIVE is a promise"],
+  ["proof", "✓", "proof wide", (row) => (row.verified ? 0 : 1), "✓ continuity is proven by ids or checksums; – the exchange gives none"],
+  ["bid", "Bid 매수", "num price bid", (row) => number(parseFloat(row.bid)), "Best bid"],
+  ["ask", "Ask 매도", "num price ask", (row) => number(parseFloat(row.ask)), "Best ask"],
+  ["spread", "bps", "num faint wide", (row) => number(row.spread_bps), "Spread, in hundredths of a percent of the middle"],
+  ["rate", "Msg/s", "num faint wide", (row) => row.rate, "Book messages a second"],
+  ["age", "Age", "num faint age", (row) => -row.last_ms, "Time since the last message"],
+  ["gaps", "Gaps", "num wide", (row) => row.gaps, "Gaps since the validator started"],
+  ["resyncs", "Resync", "num wide", (row) => row.resyncs, "Fresh snapshots joined since the validator started"],
+  ["depth", "Depth", "num faint wide", (row) => Math.min(row.bids_known, row.asks_known), "Levels proven: bids / asks"],
 ];
+const ASCENDING = ["exchange", "symbol", "state"];
 
 export class Books {
   constructor(onOpen) {
@@ -36,29 +37,22 @@ export class Books {
     this.open = null;
     this.pool = [];
     this.scroll = find("books-scroll");
-    this.body = find("books").tBodies[0];
+    this.body = find("books-rows");
     this.head();
-    this.above = this.body.appendChild(element("tr", { className: "spacer", "aria-hidden": "true" }, element("td", { colSpan: COLUMNS.length })));
-    this.below = this.body.appendChild(element("tr", { className: "spacer", "aria-hidden": "true" }, element("td", { colSpan: COLUMNS.length })));
     this.scroll.addEventListener("scroll", () => this.draw(), { passive: true });
     new ResizeObserver(() => this.draw()).observe(this.scroll);
     find("filter").addEventListener("input", () => this.arrange());
     this.body.addEventListener("click", (event) => {
-      const row = event.target.closest("tr[data-key]");
+      const row = event.target.closest(".row");
       if (row) this.choose(row.dataset.key, true);
     });
   }
 
   head() {
-    const columns = find("books").querySelector("colgroup");
-    const heads = find("books").tHead.rows[0];
-    for (const [key, label, classes, width, , explanation] of COLUMNS) {
-      const column = element("col", { className: classes.includes("wide") ? "wide" : "" });
-      column.style.width = width;
-      columns.append(column);
+    for (const [key, label, classes, , explanation] of COLUMNS) {
       const button = element("button", { type: "button", textContent: label, title: `${explanation}. Sort` });
       button.addEventListener("click", () => this.sortBy(key));
-      heads.append(element("th", { scope: "col", className: classes.replace("price", "").replace("faint", "") }, button));
+      find("books-heads").append(element("div", { role: "columnheader", className: classes }, button));
     }
   }
 
@@ -81,8 +75,8 @@ export class Books {
 
   sortBy(key) {
     const { sort } = this;
-    if (sort.key !== key) this.sort = { key, down: !["exchange", "symbol", "state"].includes(key) };
-    else if (sort.down === !["exchange", "symbol", "state"].includes(key)) sort.down = !sort.down;
+    if (sort.key !== key) this.sort = { key, down: !ASCENDING.includes(key) };
+    else if (sort.down === !ASCENDING.includes(key)) sort.down = !sort.down;
     else this.sort = { key: "", down: false };
     this.arrange();
   }
@@ -93,7 +87,7 @@ export class Books {
     const wanted = (row) => (!this.only || row.state === this.only) && words.every((word) =>
       word.length > 1 && word.startsWith("!") ? !row.words.includes(word.slice(1)) : row.words.includes(word));
     const column = COLUMNS.find(([key]) => key === this.sort.key) ?? COLUMNS[2];
-    const value = column[4];
+    const value = column[3];
     const sign = this.sort.down ? -1 : 1;
     this.shown = [...this.rows.values()].filter(wanted).sort((a, b) =>
       sign * text(value(a), value(b)) || a.order - b.order || text(a.symbol, b.symbol));
@@ -102,7 +96,7 @@ export class Books {
     setText(empty, this.rows.size ? "No book matches the filter." : "No book has been seen yet.");
     find("books").setAttribute("aria-rowcount", String(this.shown.length + 1));
     setText(find("books-count"), `${integer(this.shown.length)} of ${integer(this.rows.size)} books`);
-    [...find("books").tHead.rows[0].cells].forEach((cell, index) => {
+    [...find("books-heads").children].forEach((cell, index) => {
       if (COLUMNS[index][0] === this.sort.key) cell.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
       else cell.removeAttribute("aria-sort");
     });
@@ -133,27 +127,31 @@ export class Books {
     }
   }
 
+  rowHeight() {
+    return parseFloat(getComputedStyle(this.scroll).getPropertyValue("--book-row")) || 27;
+  }
+
   draw() {
-    const height = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row")) || 27;
+    const height = this.rowHeight();
     const first = Math.max(0, Math.floor(this.scroll.scrollTop / height) - SPARE);
     const count = Math.min(this.shown.length - first, Math.ceil(this.scroll.clientHeight / height) + 2 * SPARE);
     const end = first + Math.max(0, count);
     while (this.pool.length < end - first) this.pool.push(this.makeRow());
     while (this.pool.length > end - first) this.pool.pop().remove();
-    this.above.style.height = `${first * height}px`;
-    this.below.style.height = `${(this.shown.length - end) * height}px`;
+    find("books-above").style.height = `${first * height}px`;
+    find("books-below").style.height = `${(this.shown.length - end) * height}px`;
     for (let index = first; index < end; index++) this.fill(this.pool[index - first], this.shown[index], index);
   }
 
   makeRow() {
-    const row = element("tr", { role: "row" }, ...COLUMNS.map(([, , classes]) => element("td", { className: classes, role: "gridcell" })));
-    row.badge = row.cells[2].appendChild(element("span", { className: "badge" }));
-    this.below.before(row);
+    const row = element("div", { className: "row", role: "row" }, ...COLUMNS.map(([, , classes]) => element("div", { className: classes, role: "gridcell" })));
+    row.badge = row.children[2].appendChild(element("span", { className: "badge" }));
+    this.body.append(row);
     return row;
   }
 
   fill(node, row, index) {
-    const cells = node.cells;
+    const cells = node.children;
     setData(node, "key", row.key);
     const id = `book-${index}`;
     if (node.id !== id) node.id = id;
@@ -181,7 +179,7 @@ export class Books {
     cells[9].classList.toggle("zero", row.gaps === 0);
     setText(cells[10], integer(row.resyncs));
     cells[10].classList.toggle("zero", row.resyncs === 0);
-    setText(cells[11], `${integer(row.bids_known)}/${integer(row.asks_known)}`);
+    setText(cells[11], row.bids_known === row.asks_known ? few(row.bids_known) : `${few(row.bids_known)}/${few(row.asks_known)}`);
     setTitle(cells[11], `${row.bids_known} bids and ${row.asks_known} asks are proven${row.lost ? `; ${row.lost} messages did not reach the monitor` : ""}`);
   }
 
@@ -196,7 +194,7 @@ export class Books {
     if (!this.shown.length) return;
     const at = this.shown.findIndex((row) => row.key === this.chosen);
     const next = at < 0 ? 0 : Math.min(this.shown.length - 1, Math.max(0, at + step));
-    const height = this.pool[0]?.offsetHeight || 27;
+    const height = this.rowHeight();
     const top = next * height;
     const visible = this.scroll.clientHeight - 2 * height;
     if (top < this.scroll.scrollTop) this.scroll.scrollTop = top;

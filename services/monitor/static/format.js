@@ -1,7 +1,10 @@
 // Text for eyes. Everything from outside reaches the page as text nodes: nothing here makes HTML.
 
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+// A small count for a narrow column: 15, 999, 1k, 4.8k.
+export const few = (value) => (value < 1000 ? String(value) : `${(value / 1000).toFixed(1).replace(".0", "")}k`);
 
 export const integer = (value) => whole.format(value);
 

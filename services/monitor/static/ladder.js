@@ -3,8 +3,10 @@
 import { age, bps, element, integer, milliseconds, names, setData, setText, setTitle, short } from "./format.js";
 
 const find = (id) => document.getElementById(id);
-const LEVEL = 20;
-const MIDDLE = 56;
+const LEVEL = 19;
+const TALLEST = 24;
+const MIDDLE = 58;
+const CHARACTER = 7.6;
 const MOST = 25;
 
 export class Ladder {
@@ -57,10 +59,14 @@ export class Ladder {
   draw() {
     const { message } = this;
     if (!this.book) return;
-    const room = find("ladder-body").clientHeight - MIDDLE;
-    const levels = Math.max(3, Math.min(MOST, Math.floor(room / 2 / LEVEL)));
+    const body = find("ladder-body");
+    const room = (body.clientHeight - MIDDLE) / 2;
+    const deep = message ? Math.max(message.bids.length, message.asks.length) : MOST;
+    const levels = Math.max(3, Math.min(MOST, deep, Math.floor(room / LEVEL)));
+    body.style.setProperty("--level", `${Math.min(TALLEST, room / levels)}px`);
     const bids = message?.bids.slice(0, levels) ?? [];
     const asks = message?.asks.slice(0, levels) ?? [];
+    this.fit(body, [...bids, ...asks]);
     const deepest = Math.max(...[bids, asks].map((side) => Number(side.at(-1)?.[2] ?? 0)), Number.MIN_VALUE);
     this.side(this.asks, find("ladder-asks"), asks, deepest, true);
     this.side(this.bids, find("ladder-bids"), bids, deepest, false);
@@ -71,6 +77,14 @@ export class Ladder {
     if (message) this.about(message);
     if (this.stale) this.ribbon("UNKNOWN", this.stale);
     else if (message) this.ribbon(message.state, message.state === "LIVE" ? "" : message.reason || "no reason given");
+  }
+
+  // The price column is as wide as the prices; where sizes leave no room for totals, totals go (never digits).
+  fit(body, levels) {
+    const longest = (index) => Math.max(4, ...levels.map((level) => level[index].length));
+    const price = Math.round(longest(0) * CHARACTER * 1.05 + 26);
+    body.style.setProperty("--price", `${price}px`);
+    setData(body, "narrow", (body.clientWidth - price) / 2 < longest(1) * CHARACTER + 64 ? "yes" : "no");
   }
 
   about(message) {

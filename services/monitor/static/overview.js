@@ -39,7 +39,7 @@ export function drawAlerts(state, now) {
   const rows = state.alerts.map((alert) =>
     element("li", { "data-level": alert.severity },
       element("span", { textContent: alert.severity }), element("span", { textContent: alert.subject }),
-      element("span", { textContent: alert.text }), element("span", { textContent: age(now - alert.since_ms) })));
+      element("span", { textContent: alert.text, title: alert.text }), element("span", { textContent: age(now - alert.since_ms) })));
   if (state.alerts_left_out) {
     rows.push(element("li", {}, element("span"), element("span", { textContent: `and ${state.alerts_left_out} more` })));
   }

@@ -1,0 +1,65 @@
+# hoga: every command of the workshop. `make` alone prints them.
+#
+# The environment is `.venv`, made from the hash-pinned locks; it is made anew when a lock changes.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check stack bench proto lock clean
+
+help:  ## print the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## run everything on this machine against simulated exchanges; prints the address of the web page
+	@exec $(BIN)/hoga up --simulate
+
+test: $(VENV)/.dev  ## run the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.dev  ## lint, types, import contracts, protobuf lint and breaking changes, generated code is current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/baseline.binpb
+	$(BIN)/python -m hoga.wire.generate --check
+
+stack: $(VENV)/.dev  ## bring up docker-compose.yml for real and test it (needs a Docker engine, or makes one on Debian)
+	HOGA_STACK=1 $(BIN)/python -m pytest tests/stack $(PYTEST_ARGS)
+
+bench: $(VENV)/.dev  ## measure the pipeline on this machine and write a table
+	$(BIN)/python -m benchmarks.pipeline
+
+proto: $(VENV)/.dev  ## generate hoga/wire/generated from proto/
+	$(BIN)/python -m hoga.wire.generate
+
+lock: $(VENV)/.dev  ## pin the dependencies of pyproject.toml anew
+	deploy/lock.sh
+
+clean:  ## remove the environment, caches and logs
+	rm -rf $(VENV) build dist *.egg-info logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.python:
+	@echo "hoga: making the environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "hoga needs Python 3.11 or newer; found: $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python requirements.lock requirements-embedded.lock pyproject.toml
+	@echo "hoga: installing the pinned dependencies"
+	@$(PIP) -r requirements.lock -r requirements-embedded.lock
+	@echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hoga.pth"
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m hoga "$$@"\n' > $(BIN)/hoga
+	@chmod +x $(BIN)/hoga
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements-dev.lock
+	@echo "hoga: installing the pinned tools for tests and checks"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
