@@ -30,7 +30,7 @@ def decimals_of(value: Decimal) -> int:
 
 def number(value: Decimal, decimals: int) -> str:
     """With thousands separators and exactly so many decimals; rounded where it has more."""
-    return f"{value.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING):,}"
+    return f"{value.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING):,f}"
 
 
 def duration(ns: int) -> str:

@@ -87,8 +87,8 @@ async def _print_lines(nats: NatsSettings, args: argparse.Namespace) -> None:
 
 def as_line(book: BookView, depth: int) -> str:
     """`09:30:00.123 LIVE 61500.1 × 0.4 | 61500.2 × 1.2`, more levels outwards; the reason where it is not LIVE."""
-    bids = "  ".join(f"{level.price} × {level.size}" for level in reversed(book.bids[:depth]))
-    asks = "  ".join(f"{level.price} × {level.size}" for level in book.asks[:depth])
+    bids = "  ".join(f"{level.price:f} × {level.size:f}" for level in reversed(book.bids[:depth]))
+    asks = "  ".join(f"{level.price:f} × {level.size:f}" for level in book.asks[:depth])
     why = f"  ({book.reason})" if book.reason else ""
     return f"{clock(book.publish_time_ns)} {book.state.name} {bids or '-'} | {asks or '-'}{why}"
 

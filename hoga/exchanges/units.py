@@ -66,18 +66,18 @@ class SimpleBook(msgspec.Struct, gc=False):
     ty: str = "orderbook"
 
 
+class ErrorBody(msgspec.Struct, gc=False):
+    name: str | int = ""
+    message: str = ""
+
+
 class Header(msgspec.Struct, gc=False):
     type: str = ""
     ty: str = ""
     code: str = ""
     cd: str = ""
     status: str = ""
-    error: msgspec.Raw | None = None
-
-
-class ErrorBody(msgspec.Struct, gc=False):
-    name: str | int = ""
-    message: str = ""
+    error: ErrorBody | None = None
 
 
 class ErrorFrame(msgspec.Struct, gc=False):
@@ -141,7 +141,10 @@ class UnitsStrategy(ConnectionStrategy):
     def rest_error(self, body: bytes) -> str | None:
         if not body.lstrip()[:9].startswith(b'{"error"'):
             return None
-        return _error_text(body)
+        try:
+            return _error_text(_error.decode(body).error)
+        except msgspec.DecodeError:
+            return snippet(body)
 
 
 class UnitsHandler(DataHandler):
@@ -149,12 +152,11 @@ class UnitsHandler(DataHandler):
 
     def parse(self, frame: bytes) -> list[Update]:
         if frame.lstrip()[:1] == b"[":
-            return [update for piece in decode(_array, frame) for update in self.parse(bytes(piece))]
-        if b'"obu"' in frame:
-            simple = decode(_simple, frame)
-            return [_update(simple.cd, simple.ty, simple.tms, simple.obu)]
-        book = decode(_book, frame)
-        return [_update(book.code, book.type, book.timestamp, book.orderbook_units)]
+            updates = [_parse_one(bytes(piece)) for piece in decode(_array, frame)]
+            if not updates:
+                raise FrameError("shape", "a list without a book")
+            return updates
+        return [_parse_one(frame)]
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
         for book in decode(_rest_books, body):
@@ -190,6 +192,14 @@ class UnitsHandler(DataHandler):
     def normalize_symbol(self, native: str) -> str:
         quote, separator, base = native.partition("-")
         return f"{base}-{quote}" if separator else native
+
+
+def _parse_one(frame: bytes) -> Update:
+    if b'"obu"' in frame:
+        simple = decode(_simple, frame)
+        return _update(simple.cd, simple.ty, simple.tms, simple.obu)
+    book = decode(_book, frame)
+    return _update(book.code, book.type, book.timestamp, book.orderbook_units)
 
 
 def _update(native: str, kind: str, timestamp: int, units: Sequence[Unit | SimpleUnit]) -> Update:
@@ -228,15 +238,11 @@ def _route_slowly(frame: bytes) -> Route:
         return Route(RouteKind.BOOK, tuple(dict.fromkeys(natives)))
     if not isinstance(found, list):
         if found.error is not None:
-            return Route(RouteKind.REFUSED, detail=_error_text(frame))
+            return Route(RouteKind.REFUSED, detail=_error_text(found.error))
         if found.status == "UP":
             return ALIVE
     return OTHER if any(h.type or h.ty or h.status for h in headers) else UNKNOWN
 
 
-def _error_text(body: bytes) -> str:
-    try:
-        error = _error.decode(body).error
-    except msgspec.DecodeError:
-        return snippet(body)
+def _error_text(error: ErrorBody) -> str:
     return f"{snippet(str(error.name))} {snippet(error.message)}"

@@ -119,13 +119,17 @@ class Subscriptions:
         return bool(self._dirty or self._renewals or self._again)
 
     def _renew(self, now_s: float) -> str | None:
-        natives = [native for native in self._renewals if native in self._asked]
-        self._renewals.clear()
+        whole = self._strategy.replaces_subscription
+        limit = len(self._renewals) if whole else self._strategy.limits.symbols_per_request
+        batch = list(self._renewals)[:limit]
+        for native in batch:
+            del self._renewals[native]
+        natives = [native for native in batch if native in self._asked]
         self._dirty = True
-        if self._strategy.replaces_subscription or not natives:
+        if whole or not natives:
             self._forget(natives)
             return self.next_frame(now_s)
-        return self._unsubscribe(natives[: self._strategy.limits.symbols_per_request], now_s)
+        return self._unsubscribe(natives, now_s)
 
     def _replace(self, now_s: float) -> str | None:
         natives = tuple(native for native in self._wanted if native not in self._refused)

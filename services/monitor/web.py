@@ -34,6 +34,7 @@ MAX_PAGES = 64
 MAX_REQUEST_BYTES = 4096
 LADDER_PERIOD_S = 0.1
 SEND_S = 10.0
+CLOSE_S = 1.0
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -84,8 +85,8 @@ class Web:
         log.info("web page on http://%s:%d/", self._settings.host, self.port)
 
     async def stop(self) -> None:
-        for page in list(self._pages):
-            await page.close(code=WSCloseCode.GOING_AWAY, message=b"the monitor stops")
+        goodbye = [page.close(code=WSCloseCode.GOING_AWAY, message=b"the monitor stops") for page in self._pages]
+        await asyncio.gather(*goodbye, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -125,7 +126,7 @@ class Web:
             raise web.HTTPForbidden(text="this websocket serves its own page only")
         if len(self._pages) >= MAX_PAGES:
             raise web.HTTPServiceUnavailable(text=f"{MAX_PAGES} pages are open already")
-        socket = web.WebSocketResponse(heartbeat=20.0, max_msg_size=MAX_REQUEST_BYTES)
+        socket = web.WebSocketResponse(timeout=CLOSE_S, heartbeat=20.0, max_msg_size=MAX_REQUEST_BYTES)
         await socket.prepare(request)
         self._pages.add(socket)
         metrics.PAGE_CLIENTS.set(len(self._pages))

@@ -90,8 +90,9 @@ class SymbolMarket:
     def top(self, depth: int) -> BookView:
         """The best levels right now, as the frame just emitted left them. Only valid before the next `generate`."""
         true, price = self.true, self.spec.ticks.price
-        bids = [(price(-rank), true.lots[BID][-rank]) for rank in true.ranks[BID][:depth]]
-        asks = [(price(rank), true.lots[ASK][rank]) for rank in true.ranks[ASK][:depth]]
+        best_bids, best_asks = [-rank for rank in true.ranks[BID][:depth]], true.ranks[ASK][:depth]
+        bids = list(zip(map(price, best_bids), map(true.lots[BID].__getitem__, best_bids), strict=True))
+        asks = list(zip(map(price, best_asks), map(true.lots[ASK].__getitem__, best_asks), strict=True))
         return BookView(self.emitted_seq, self.frame_ms, bids, asks)
 
     def as_of_frame(self) -> BookView:

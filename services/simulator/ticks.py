@@ -7,7 +7,7 @@ kept by index, so that one step up is one tick up whatever the tick is there.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 
@@ -19,24 +19,20 @@ class TickTable:
         self._unit = float(f"1e{decimals}")
         self._prices = [_mantissa(lowest, decimals) for lowest, _ in bands]
         self._steps = [_mantissa(tick, decimals) for _, tick in bands]
-        self._flat = self._steps[0] if len(bands) == 1 else 0
-        self._known: dict[int, int] = {}
         self._indexes = [0]
         for n in range(1, len(bands)):
             span = self._prices[n] - self._prices[n - 1]
             if span % self._steps[n - 1]:
                 raise ValueError(f"band {bands[n - 1]} does not end on a tick")
             self._indexes.append(self._indexes[-1] + span // self._steps[n - 1])
+        self.price: Callable[[int], int] = (
+            self._steps[0].__mul__ if len(bands) == 1 else _Known(self._compute).__getitem__
+        )
+        """The mantissa of the price with an index (>= 0); asked for every level of every frame."""
 
-    def price(self, index: int) -> int:
-        """The mantissa of the price with this index (>= 0)."""
-        if self._flat:
-            return index * self._flat
-        known = self._known.get(index)
-        if known is None:
-            band = bisect_right(self._indexes, index) - 1
-            known = self._known[index] = self._prices[band] + (index - self._indexes[band]) * self._steps[band]
-        return known
+    def _compute(self, index: int) -> int:
+        band = bisect_right(self._indexes, index) - 1
+        return self._prices[band] + (index - self._indexes[band]) * self._steps[band]
 
     def index(self, price: float) -> float:
         """Where a price (in quote units) lies between the indexes."""
@@ -47,6 +43,18 @@ class TickTable:
     def step(self, index: int) -> int:
         """The tick just above this index, as a mantissa."""
         return self._steps[bisect_right(self._indexes, index) - 1]
+
+
+class _Known(dict[int, int]):
+    """Prices computed once."""
+
+    def __init__(self, compute: Callable[[int], int]) -> None:
+        super().__init__()
+        self._compute = compute
+
+    def __missing__(self, index: int) -> int:
+        price = self[index] = self._compute(index)
+        return price
 
 
 def flat(tick: str, decimals: int) -> TickTable:

@@ -69,7 +69,7 @@ def test_the_proven_range_shrinks_to_what_the_snapshot_covered() -> None:
 
 def test_dropping_any_delta_of_the_spot_tape_is_noticed_at_the_next_one() -> None:
     path = tapes.tape("binance_spot/cryptofeed2021_binance.jsonl.gz")
-    lines = [record for record in naive.records(path)]
+    lines = list(naive.records(path))
     depth = [
         i for i, r in enumerate(lines) if r["kind"] == "recv" and '"s":"NKNUSDT"' in r["data"] and "depthU" in r["data"]
     ]

@@ -19,7 +19,7 @@ CAPACITY = 8
 
 
 def strategy(kind: str, per_request: int = 3) -> ConnectionStrategy:
-    """"acks", "replaces" (the whole list each time, no answers) or "stuck" (nothing can be unsubscribed)."""
+    """ "acks", "replaces" (the whole list each time, no answers) or "stuck" (nothing can be unsubscribed)."""
     base = upbit.EXCHANGE.strategy if kind == "replaces" else future.EXCHANGE.strategy
     limits = replace(
         base.limits,
@@ -150,6 +150,24 @@ def test_a_renewal_gives_up_and_asks_again_for_that_symbol_alone():
     assert all(request["params"] == ["c1usdt@depth@100ms"] for request in requests)
     assert not subscriptions.renew("NOBODY")
     assert not Subscriptions(strategy("stuck")).renew(NATIVES[0])
+
+
+def test_many_renewals_are_all_made():
+    subscriptions, model = Subscriptions(strategy("acks", 3)), Model("acks", set())
+    subscriptions.want(NATIVES[:8])
+    pump(subscriptions, model)
+    for native in NATIVES[:8]:
+        assert subscriptions.renew(native)
+    gone: set[str] = set()
+    while subscriptions.has_work:
+        frame = subscriptions.next_frame(0.0)
+        if frame is not None:
+            request = json.loads(frame)
+            if request["method"] == "UNSUBSCRIBE":
+                gone |= set(request["params"])
+            model.take(frame, subscriptions)
+    assert len(gone) == 8
+    assert model.subscribed == set(NATIVES[:8])
 
 
 def test_a_refused_symbol_may_be_tried_again_by_renewing_it():

@@ -191,11 +191,10 @@ class BinanceStrategy(ConnectionStrategy):
     def _route_slowly(self, frame: bytes) -> Route:
         try:
             control = _control.decode(frame)
-            if control.data and control.stream:
+            event, native = control.e, control.s
+            if control.stream and bytes(control.data).startswith(b"{"):
                 header = _header.decode(control.data)
                 event, native = header.e, header.s
-            else:
-                event, native = control.e, control.s
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return UNKNOWN
         if event == "depthUpdate" and native:

@@ -31,7 +31,7 @@ from hoga.exchanges.dialect import (
 )
 from hoga.exchanges.throttle import Meter, Verdict
 from hoga.exchanges.upbit.speak import TicketRules, TicketSession, admit
-from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest, Spelling, fill_units, units_form
+from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest, Spelling, join_units
 
 _MOST_MARKETS = 200
 _LONGEST_QUERY = 4000
@@ -156,15 +156,16 @@ def _totals_and_units(listing: Listing, book: BookView, units: int, simple: bool
     price, size = listing.price_decimals, listing.size_decimals
     shown = listing.shown_size_decimals
     ask_total, bid_total = rounded(total(asks), size, shown), rounded(total(bids), size, shown)
-    spell = spelling(price, size, shown)
-    bid_texts, ask_texts = [spell[level] for level in bids], [spell[level] for level in asks]
-    rows = fill_units(units_form(units, simple), units, bid_texts, ask_texts, ("0", rounded(0, size, shown)))
+    rows = join_units(bids, asks, units, *_spellings(price, size, shown, simple))
     return f'"{keys[0]}":{ask_total},"{keys[1]}":{bid_total},"{keys[2]}":[{rows}]'
 
 
 @lru_cache
-def spelling(price_decimals: int, size_decimals: int, shown: int) -> Spelling:
-    return Spelling(lambda price, size: (plain(price, price_decimals), rounded(size, size_decimals, shown)))
+def _spellings(price_decimals: int, size_decimals: int, shown: int, simple: bool) -> tuple[Spelling, Spelling]:
+    def write(price: int, size: int) -> tuple[str, str]:
+        return plain(price, price_decimals), rounded(size, size_decimals, shown)
+
+    return Spelling("bid", simple, write), Spelling("ask", simple, write)
 
 
 def rounded(size: int, decimals: int, shown: int) -> str:

@@ -186,41 +186,44 @@ class UpbitRest(MarketsRest):
 
 def units_text(listing: Listing, bids: list[IntLevel], asks: list[IntLevel], units: int, simple: bool = False) -> str:
     """The units of a frame, padded to `units` rows by price 0 and size 0."""
-    spell = spelling(listing.price_decimals, listing.size_decimals)
-    ask_texts = [spell[level] for level in asks]
-    bid_texts = [spell[level] for level in bids]
-    return fill_units(units_form(units, simple), units, bid_texts, ask_texts, ("0.0", "0.0"))
+    price, size = listing.price_decimals, listing.size_decimals
+    return join_units(bids, asks, units, *_spellings(price, size, simple))
 
 
 class Spelling(dict[IntLevel, tuple[str, str]]):
-    """Level -> its price and size as text; most levels of a book are written many times unchanged."""
+    """Level -> its part of a unit, price and size; most levels of a book are written many times unchanged."""
 
-    def __init__(self, write: Callable[[int, int], tuple[str, str]]) -> None:
+    def __init__(self, side: str, simple: bool, write: Callable[[int, int], tuple[str, str]]) -> None:
         super().__init__()
+        # A unit is {"ask_price":…,"bid_price":…,"ask_size":…,"bid_size":…}
+        price, size = (f"{side[0]}p", f"{side[0]}s") if simple else (f"{side}_price", f"{side}_size")
+        self._start = f'{{"{price}":' if side == "ask" else f'"{price}":'
+        self._middle = f'"{size}":'
+        self._end = "," if side == "ask" else "},"
         self._write = write
 
     def __missing__(self, level: IntLevel) -> tuple[str, str]:
         if len(self) > _MOST_SPELLED:
             self.clear()
-        texts = self[level] = self._write(*level)
-        return texts
+        price, size = self._write(*level)
+        parts = self[level] = (f"{self._start}{price},", f"{self._middle}{size}{self._end}")
+        return parts
 
 
-@lru_cache
-def spelling(price_decimals: int, size_decimals: int) -> Spelling:
-    return Spelling(lambda price, size: (floating(price, price_decimals), floating(size, size_decimals)))
-
-
-def fill_units(
-    form: str, units: int, bids: list[tuple[str, str]], asks: list[tuple[str, str]], padding: tuple[str, str]
+def join_units(
+    bids: list[IntLevel], asks: list[IntLevel], units: int, bid_spelling: Spelling, ask_spelling: Spelling
 ) -> str:
-    bids, asks = bids + [padding] * (units - len(bids)), asks + [padding] * (units - len(asks))
-    rows = zip(asks, bids, strict=True)
-    return form % tuple([text for ask, bid in rows for text in (ask[0], bid[0], ask[1], bid[1])])
+    """The text of `units` rows; levels that are missing are (0, 0)."""
+    bids, asks = bids + [(0, 0)] * (units - len(bids)), asks + [(0, 0)] * (units - len(asks))
+    parts = [""] * (4 * units)
+    parts[0::4], parts[2::4] = zip(*map(ask_spelling.__getitem__, asks), strict=True)
+    parts[1::4], parts[3::4] = zip(*map(bid_spelling.__getitem__, bids), strict=True)
+    return "".join(parts)[:-1]
 
 
 @lru_cache
-def units_form(units: int, simple: bool) -> str:
-    """The units of a frame with a `%s` for every number: ask price, bid price, ask size, bid size of each."""
-    keys = ("ap", "bp", "as", "bs") if simple else ("ask_price", "bid_price", "ask_size", "bid_size")
-    return ",".join(["{" + ",".join(f'"{key}":%s' for key in keys) + "}"] * units)
+def _spellings(price_decimals: int, size_decimals: int, simple: bool) -> tuple[Spelling, Spelling]:
+    def write(price: int, size: int) -> tuple[str, str]:
+        return floating(price, price_decimals), floating(size, size_decimals)
+
+    return Spelling("bid", simple, write), Spelling("ask", simple, write)
