@@ -94,7 +94,12 @@ def load_settings(path: Path | None = None, env: Mapping[str, str] = os.environ)
 
 def describe() -> str:
     """Every knob as a commented `.env` entry with its meaning, what is allowed and the default."""
-    lines: list[str] = []
+    lines = [
+        "# Every setting as an environment variable. Those that are commented out stand at their default;",
+        "# lists are comma separated, an empty variable counts as not set, and HOGA_..._FILE names a file",
+        "# that holds the value. The same keys can stand in a TOML file ([section] key = value) named by:",
+        f"#{FILE_VARIABLE}={DEFAULT_FILE}",
+    ]
     for section, struct in _SECTIONS.items():
         lines += ["", f"# --- {section}: {knobs.title(struct)}"]
         lines += [line for knob in knobs.of(struct) for line in _entry(f"{PREFIX}{section.upper()}", knob)]
@@ -103,7 +108,7 @@ def describe() -> str:
         codes = ", ".join(registry.supported()).upper()
         lines += ["", f"# --- {'.'.join(path)}.<code>: {knobs.title(struct)} <CODE> is one of {codes}."]
         lines += [line for knob in knobs.of(struct) for line in _entry(f"{prefix}_<CODE>", knob)]
-    return "\n".join(lines).lstrip("\n") + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def summary(settings: Settings) -> str:

@@ -62,19 +62,26 @@ class LastValues:
         self._link = link
         first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._follow(link, first))
+        self._task.add_done_callback(self._ended)
         await first
 
     async def unsubscribe(self) -> None:
         self._owner.pop(self, None)
+        consumer = self._consumer
         self.stop()
-        if self._link is not None and self._link.alive:
-            await self._drop(self._link)
+        if self._link is not None:
+            await self._drop(self._link, consumer)
 
     def stop(self) -> None:
         """Delivers nothing any more, at once."""
         self._consumer = ""
         if self._task is not None:
             self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("last values of %s: gave up", self._subject, exc_info=error)
 
     # --- the consumer's life
 
@@ -104,7 +111,7 @@ class LastValues:
         else:
             _resolve(first)
             await self._until_broken(link)
-            await self._drop(link)
+            await self._drop(link, self._consumer)
 
     async def _create(self, link: NatsLink) -> None:
         info = await api(link, f"STREAM.INFO.{self._stream}")
@@ -120,7 +127,7 @@ class LastValues:
         try:
             await api(link, call, {"stream_name": self._stream, "config": self._config(inbox)})
         except BusError:
-            await self._drop(link)
+            await self._drop(link, self._consumer)
             raise
 
     def _config(self, inbox: str) -> dict[str, Any]:
@@ -148,9 +155,9 @@ class LastValues:
                 if time.monotonic() - self._seen_at > SILENT_HEARTBEATS * HEARTBEAT_S:
                     self._break("nothing arrives any more, not even heartbeats")
 
-    async def _drop(self, link: NatsLink) -> None:
+    async def _drop(self, link: NatsLink, consumer: str) -> None:
         """Ends the consumer; the server would forget it by itself, but later."""
-        inbox, self._inbox, consumer = self._inbox, None, self._consumer
+        inbox, self._inbox = self._inbox, None
         if inbox is None or not link.alive:
             return
         try:

@@ -28,11 +28,15 @@ class PlainSubscription:
         self._owner = owner
         self._link: NatsLink | None = None
         self._subscription: NatsSubscription | None = None
+        self._ended = False
 
     async def attach(self, link: NatsLink) -> None:
-        if self._link is not link:
-            self._link = link
-            self._subscription = await link.subscribe(self._subject, self._receive, queue=self._queue)
+        if self._link is link:
+            return
+        self._link = link
+        self._subscription = await link.subscribe(self._subject, self._receive, queue=self._queue)
+        if self._ended:
+            await self.unsubscribe()
 
     async def attach_now(self, link: NatsLink) -> None:
         """As `attach`, and waits until the server knows."""
@@ -40,8 +44,11 @@ class PlainSubscription:
         await link.settle(self._subject)
 
     async def unsubscribe(self) -> None:
+        """When it returns, the server knows: a request on this subject finds nobody here."""
+        self._ended = True
         self._owner.pop(self, None)
         subscription, self._subscription = self._subscription, None
         if subscription is not None and self._link is not None and self._link.alive:
             with contextlib.suppress(BusError):
                 await self._link.run(subscription.unsubscribe())
+                await self._link.settle()

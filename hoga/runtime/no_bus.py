@@ -13,6 +13,9 @@ class NoBus:
 
     def __init__(self) -> None:
         self._dropped = 0
+        self.slow_dropped = 0
+        self.uncertain = 0
+        self.unanswered = 0
 
     @property
     def connected(self) -> bool:

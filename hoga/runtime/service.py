@@ -112,10 +112,13 @@ async def _run(name: str, main: Main, settings: Settings, args: argparse.Namespa
         if bus is None:
             return 0
         publisher = asyncio.create_task(publish_health(board, bus))
+        metrics = _bus_metrics(bus)
+        REGISTRY_OF_PROCESS.register(metrics)
         try:
             return await _run_main(main, ServiceContext(name, settings, bus, board, instance, stopping, args))
         finally:
             publisher.cancel()
+            REGISTRY_OF_PROCESS.unregister(metrics)
             await bus.close()
             log.info("stopped")
     finally:
@@ -176,11 +179,10 @@ async def _bus(
     bus = await connecting
     bus.on_connection(lambda up: board.set("bus", up, f"NATS at {settings.nats.address} is away"))
     board.set("bus", bus.connected, f"NATS at {settings.nats.address} is away")
-    REGISTRY_OF_PROCESS.register(_bus_metrics(bus))
     return bus
 
 
-def _bus_metrics(bus: NatsBus) -> ReadAtScrape:
+def _bus_metrics(bus: NatsBus | NoBus) -> ReadAtScrape:
     return ReadAtScrape(
         [
             ("hoga_bus_connected", "1 while NATS is there", lambda: float(bus.connected)),

@@ -182,7 +182,7 @@ class Generator:
 
     def _follow(self, window: Window, fair: float) -> None:
         """Rule 2."""
-        true, dice = self.true, self.dice
+        true, random = self.true, self.dice.random
         for side in (BID, ASK):
             for _ in range(_MOST_EATEN):
                 best = true.best(side)
@@ -194,11 +194,11 @@ class Generator:
         bid, ask = true.best(BID), true.best(ASK)
         room = min(int(fair), ask - 1) - bid
         if room > 1:
-            window.set(BID, bid + 1 + int(dice.random() ** 0.5 * room), self._size())
+            window.set(BID, bid + room - int(min(-log(1.0 - random()) * 1.5, room - 1)), self._size())
         bid = true.best(BID)
         room = ask - max(int(fair) + 1, bid + 1)
         if room > 1:
-            window.set(ASK, ask - 1 - int(dice.random() ** 0.5 * room), self._size())
+            window.set(ASK, ask - room + int(min(-log(1.0 - random()) * 1.5, room - 1)), self._size())
 
     def _one(self, window: Window) -> None:
         """Rules 3 and 4: one ordinary change (two for a level that only flickers)."""

@@ -37,7 +37,7 @@ class PricePath:
     def _step(self) -> None:
         dice = self._dice
         if dice.random() < 0.002:
-            self._drift = dice.uniform(-1, 1) * self._volatility * 0.5
+            self._drift = dice.uniform(-1, 1) * self._volatility * 0.15
         jump = dice.gauss(0, 12) if dice.random() < 0.0005 else 0.0
         self._log += (dice.gauss(jump, 1) * self._volatility + self._drift) * self._speed - self._log * 2e-5
 

@@ -78,5 +78,3 @@ async def room(*, books_per_exchange: int = 5) -> AsyncIterator[Room]:
         yield made
     finally:
         await web.stop()
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -69,3 +70,11 @@ async def bus_on(server: NatsServer, name: str = "test", **settings: object) -> 
         yield bus
     finally:
         await bus.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits in a thread for something of which no event tells."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

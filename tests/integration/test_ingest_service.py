@@ -234,7 +234,7 @@ async def test_queued_snapshots_coalesce_and_the_urgent_goes_first(venue, nats):
 
 
 async def test_resubscribe_and_reconnect_on_request(venue, nats):
-    async with running(venue, nats, "C000-USDT", "C001-USDT") as (service, outside, _):
+    async with running(venue, nats, "C000-USDT", "C001-USDT") as (_service, outside, _):
         await until(lambda: outside.statuses and venue.live and venue.live[0].subscribed)
         assert await outside.error("resubscribe", pb.ResubscribeRequest(symbol="C001-USDT")) == ""
         await until(lambda: [r["method"] for r in venue.live[0].requests] == ["SUBSCRIBE", "UNSUBSCRIBE", "SUBSCRIBE"])

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 
 from hoga.domain.errors import BusError, ConfigError
-from hoga.runtime import nats_bus
+from hoga.runtime import nats_bus, nats_link
 from hoga.runtime.nats_bus import connect_nats
 from hoga.runtime.settings import NatsSettings
 from hoga.testing.nats_server import NatsServer
 
-from .nats_bus_support import PATIENCE_S, Received, bus_on
+from .nats_bus_support import PATIENCE_S, Received, bus_on, until
 
 
 @pytest.fixture
@@ -177,6 +177,20 @@ async def test_the_queue_is_bounded_and_counts_what_it_refuses(server: NatsServe
         assert bus.publish("x", b"room again")
 
 
+async def test_what_our_handlers_are_too_slow_for_is_counted(
+    server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(nats_link, "PENDING_MESSAGES", 10)
+    async with bus_on(server) as sender, bus_on(server) as receiver:
+        received = Received()
+        await receiver.subscribe("x", received)
+        for index in range(5000):
+            sender.publish("x", b"%d" % index)
+        await received.until(lambda: len(received.messages) + receiver.slow_dropped == 5000)
+        assert receiver.slow_dropped > 0
+        assert len([line for line in caplog.messages if "faster than they are handled" in line]) == 1
+
+
 async def test_close_sends_what_was_handed_over(server: NatsServer) -> None:
     async with bus_on(server) as receiver:
         received = Received()
@@ -207,9 +221,7 @@ async def test_waits_for_a_server_that_comes_later(caplog: pytest.LogCaptureFixt
     with NatsServer() as server:
         server.kill()
         connecting = asyncio.create_task(connect_nats(NatsSettings(url=server.url), name="test", timeout_s=None))
-        async with asyncio.timeout(PATIENCE_S):
-            while "trying again" not in caplog.text:
-                await asyncio.sleep(0.01)
+        await asyncio.to_thread(until, lambda: "trying again" in caplog.text)
         assert not connecting.done()
         server.restart()
         bus = await asyncio.wait_for(connecting, PATIENCE_S)

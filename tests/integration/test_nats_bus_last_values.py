@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 
 from hoga.domain.errors import BusError
 from hoga.runtime import nats_last_values
@@ -42,6 +44,21 @@ def assert_forward(received: Received, last: int) -> None:
         numbers = [int(payload) for payload in received.of(subject)]
         assert numbers == sorted(set(numbers)), subject
         assert numbers[-1] == last, subject
+
+
+def lose_next_delivery(subscription: Any) -> list[bytes]:
+    """Swallows one message between nats-py and us, and gives it."""
+    inbox, lost = subscription._inbox, []
+    receive = inbox._cb
+
+    async def lossy(message: Msg) -> None:
+        if lost:
+            await receive(message)
+        else:
+            lost.append(message.data)
+
+    inbox._cb = lossy
+    return lost
 
 
 async def all_seen(received: Received, number: int) -> None:
@@ -175,10 +192,11 @@ async def test_a_lost_delivery_is_noticed_and_made_good(server: NatsServer) -> N
         publish_round(sender, 1)
         subscription = await receiver.subscribe_last("BOOKS", "b.*", received)
         await all_seen(received, 1)
-        subscription._delivered -= 1  # as if the newest delivery had never arrived
+        lost = lose_next_delivery(subscription)
         publish_round(sender, 2)
         await all_seen(received, 2)
         assert_forward(received, 2)
+        assert lost == [b"2"]
 
 
 async def test_a_lost_last_delivery_is_noticed_by_the_heartbeat(

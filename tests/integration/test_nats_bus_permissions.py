@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +14,7 @@ from hoga.runtime.nats_bus import connect_nats
 from hoga.runtime.settings import NatsSettings
 from hoga.testing.nats_server import NatsServer
 
-from .nats_bus_support import Received, bus_on
+from .nats_bus_support import Connection, Received, bus_on, until
 
 CONSUMER_MAY_PUBLISH = [
     "$JS.API.STREAM.INFO.BOOKS",
@@ -93,6 +96,30 @@ async def test_a_denied_publish_is_logged_with_its_subject_and_the_bus_goes_on(
         await reader.subscribe("b.2", received)
         assert received.payloads == [b"true"]
         assert "permission denied for user reader: publish to b.1" in caplog.text
+
+
+async def test_a_login_that_is_taken_away_and_given_back_is_survived(
+    server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bus_on(server, **OWNER) as owner:
+        connection = Connection(owner)
+        received = Received()
+        await owner.subscribe("b.1", received)
+        reload(server, USERS.replace("user: owner", "user: somebody"))
+        await connection.count(1)
+        await asyncio.to_thread(until, lambda: "refuses user owner" in caplog.text)
+        reload(server, USERS)
+        await connection.count(2)
+        owner.publish("b.1", b"again")
+        await received.payload(b"again")
+
+
+def reload(server: NatsServer, config: str) -> None:
+    """Gives the running server another configuration."""
+    server._extra = config
+    assert server._directory is not None
+    (server._directory / "nats.conf").write_text(server._config())
+    os.kill(server.pid, signal.SIGHUP)
 
 
 async def test_a_read_only_user_gets_last_and_live_values(server: NatsServer) -> None:

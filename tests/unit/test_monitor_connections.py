@@ -51,7 +51,9 @@ class Scene:
         return {problem.key for problem in findings.problems}
 
 
-@given(pauses=st.lists(st.floats(0.05, 2.9), max_size=40), grow=st.lists(st.integers(1, 1000), min_size=40, max_size=40))
+@given(
+    pauses=st.lists(st.floats(0.05, 2.9), max_size=40), grow=st.lists(st.integers(1, 1000), min_size=40, max_size=40)
+)
 def test_a_link_that_reads_and_reports_is_never_a_problem(pauses: list[float], grow: list[int]) -> None:
     clock, found, frames = Clock(), manager(), 0
     for pause, more in zip(pauses, grow, strict=False):
