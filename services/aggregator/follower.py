@@ -50,7 +50,7 @@ class Follower:
         self._fresh_ns: int | None = None
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled, or told to stop."""
         while True:
             try:
                 await self._refresh()
@@ -63,8 +63,12 @@ class Follower:
                 self._failures = 0
                 self._wake.clear()
                 delay_s = self._refresh_s
+            if self._ctx.stopping.is_set():
+                return
+            # Not wait_for: before Python 3.12 it can lose a cancellation that comes as the time runs out.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await self._wake.wait()
             self._wake.clear()
 
     def heard(self, instance: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from hoga.domain.errors import ConfigError
 from hoga.runtime.config import SimulatorSettings
 from hoga.runtime.service import ServiceContext, run_service
+from services.simulator import metrics
 from services.simulator.listings import CODES
 from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
@@ -47,6 +48,7 @@ async def main(ctx: ServiceContext) -> None:
     options = options_of(ctx.settings.simulator, args)
     tape = Tape.read(args.tape, speed_of(args.speed)) if args.tape else None
     server = SimulatorServer(options, tape)
+    metrics.register(server)
     try:
         url = await server.start(options.host, options.port)
     except OSError as error:
@@ -64,6 +66,7 @@ async def main(ctx: ServiceContext) -> None:
 
 
 def options_of(settings: SimulatorSettings, args: argparse.Namespace) -> Options:
+    _check(args)
     exchanges = tuple(code.strip() for code in args.exchanges.split(",") if code.strip())
     unknown = [code for code in exchanges if code not in CODES]
     if unknown or not exchanges:
@@ -76,11 +79,21 @@ def options_of(settings: SimulatorSettings, args: argparse.Namespace) -> Options
         rate=settings.rate if args.rate is None else args.rate,
         exchanges=exchanges,
         quiet=args.quiet,
-        burst_factor=max(1, args.burst_factor),
+        burst_factor=args.burst_factor,
         changes=args.changes,
         history_s=args.history,
         client_limits=not args.no_limits,
     )
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Arguments that a number's type alone does not bound."""
+    bounds = {"port": (0, 65535), "symbols": (1, 2000), "rate": (0.01, 1000), "quiet": (0, 1), "burst_factor": (1, 50)}
+    bounds |= {"changes": (0.5, 1000), "history": (1, 3600)}
+    for name, (least, most) in bounds.items():
+        value = getattr(args, name)
+        if value is not None and not least <= value <= most:
+            raise ConfigError(f"--{name.replace('_', '-')} {value}: allowed is {least} to {most}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from services.simulator.deeds import ACTIONS
+from services.simulator.deeds import ACTIONS, ALIASES
 
 if TYPE_CHECKING:
     from services.simulator.server import SimulatorServer
@@ -40,6 +40,7 @@ def add_routes(app: web.Application, server: SimulatorServer) -> None:
         except (ValueError, TypeError):
             return _refuse(400, "expected a JSON object with an action")
         action = wanted.pop("action", "")
+        action = ALIASES.get(action, action)
         if action not in ACTIONS:
             return _refuse(400, f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
         try:

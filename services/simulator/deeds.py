@@ -25,6 +25,7 @@ ACTIONS = (
     "drop", "duplicate", "swap", "malformed", "inject", "close", "abort", "silence", "shutdown", "refuse_rest",
     "refuse_connects", "clock", "halt", "resume", "delist", "relist", "clear",
 )  # fmt: skip
+ALIASES = {"list": "relist"}
 
 
 class Faults:

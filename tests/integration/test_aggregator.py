@@ -36,6 +36,11 @@ class TestChoosing:
         assert (spot.exchange, spot.revision, spot.common_currency, spot.listed) == ("binance_spot", 1, "USDT", 4)
         assert [(e.symbol, e.common_turnover) for e in korea.entries] == [("USDT-KRW", "5000"), ("BTC-KRW", "1000")]
 
+    async def test_a_quote_that_nobody_can_rate_does_not_hold_up_the_others(self, bus: FakeBus) -> None:
+        await Ingest(bus, "binance_spot", {**SPOT, "BTC-XYZ": ("1", "0")}).start()
+        async with running(bus, top_n=1) as world:
+            assert symbols(await world.next()) == ["ETH-BTC"]
+
     async def test_the_rules_of_one_exchange_are_its_own(self, bus: FakeBus) -> None:
         await Ingest(bus, "binance_spot", dict(SPOT)).start()
         await Ingest(bus, "upbit", dict(KOREA)).start()
@@ -76,6 +81,16 @@ class TestChoosing:
             universe = await world.next()
         assert [(e.symbol, e.common_turnover) for e in universe.entries] == [("BTC-USDT", "1260000")]
 
+    async def test_it_is_judged_again_without_being_asked_again(self, bus: FakeBus) -> None:
+        spot = await Ingest(bus, "binance_spot", {"BTC-USDT": SPOT["BTC-USDT"]}).start()
+        async with running(bus, common_currency="KRW", refresh_s=10_000.0) as world:
+            while world.aggregator.followers["binance_spot"].desk.listing is None:
+                await spot.settle()
+            korea = await Ingest(bus, "upbit", dict(KOREA)).start()
+            korea.live()
+            assert symbols(await world.next()) == ["BTC-USDT"]
+        assert spot.asked == 1
+
     async def test_without_any_rate_the_included_are_published_when_nobody_else_can_answer_any_more(
         self, bus: FakeBus, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -85,6 +100,7 @@ class TestChoosing:
             assert world.universes.empty()
             world.clock.forward(service_module.SETTLE_S)
             universe = await world.next()
+            await world.fresh(ingest)
         assert [(e.symbol, e.reason) for e in universe.entries] == [("ETH-USDT", "include")]
         said = [record.getMessage() for record in caplog.records if "cannot be ranked" in record.getMessage()]
         assert said == [
@@ -198,6 +214,16 @@ class TestFailing:
         world.clock.forward(follower_module.HEARD_S + 1)
         assert follower.overdue(world.clock.mono_ns) == ""  # nobody runs, nothing is owed
 
+    async def test_an_ingest_that_was_away_for_long_gets_time_to_answer(self, bus: FakeBus) -> None:
+        await Ingest(bus, "upbit", dict(KOREA)).start()
+        async with running(bus, refresh_s=10_000.0) as world:
+            await world.next("upbit")
+            follower = world.aggregator.followers["upbit"]
+            follower.heard("i1")
+            world.clock.forward(100_000.0)
+            follower.heard("i2")
+            assert follower.overdue(world.clock.mono_ns) == ""
+
 
 class TestNames:
     async def test_a_wrong_name_is_said_once_with_what_it_may_have_meant(
@@ -224,6 +250,16 @@ class TestNames:
 
 
 class TestRestart:
+    async def test_figures_in_another_currency_are_not_compared(self, bus: FakeBus) -> None:
+        await bus.ensure_stream(subjects.UNIVERSE_STREAM, [subjects.universe(">")], max_bytes=1 << 20)
+        old = pb.Universe(exchange="binance_spot", revision=7, common_currency="KRW")
+        old.entries.add(symbol="BTC-XYZ", native_symbol="BTCXYZ", common_turnover="99999999", reason="top")
+        bus.publish(subjects.universe("binance_spot"), old.SerializeToString())
+        await Ingest(bus, "binance_spot", {**SPOT, "BTC-XYZ": ("1", "0")}).start()
+        async with running(bus, top_n=1) as world:
+            universe = await world.until(lambda u: u.common_currency == "USDT")
+        assert (universe.revision, symbols(universe)) == (8, ["ETH-BTC"])
+
     async def test_a_restart_goes_on_from_the_last_universe(self, bus: FakeBus) -> None:
         ingest = await Ingest(bus, "binance_spot", dict(SPOT)).start()
         rules = {"top_n": 2, "quotes": ["USDT"], "hysteresis": 0.5}
