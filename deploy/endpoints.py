@@ -16,8 +16,7 @@ import http.client
 import json
 import os
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from hoga.domain.errors import ConfigError
@@ -25,9 +24,14 @@ from hoga.exchanges import registry
 from hoga.runtime.config import load_settings
 
 SIMULATOR = "simulator"
-METRICS_PORT = 9100
 SIMULATOR_PORT = 9200
+METRICS_PORT = 9100
 PATIENCE_S = 2.0
+SAY_REAL = "this stack runs on the REAL exchanges\n"
+SAY_SIMULATED = """\
+this stack runs on SIMULATED exchanges: no price in it is real
+for the real ones: docker compose --profile demo down, then docker compose up
+"""
 LIVE = "# REAL exchanges. Written by deploy/endpoints.py at `docker compose up`.\n"
 SIMULATED = "# SIMULATED exchanges. Written by deploy/endpoints.py at `docker compose --profile demo up`.\n"
 
@@ -35,16 +39,15 @@ SIMULATED = "# SIMULATED exchanges. Written by deploy/endpoints.py at `docker co
 def main() -> int:
     file = Path(os.environ["HOGA_CONFIG"])
     try:
-        simulated = service_at(SIMULATOR) == SIMULATOR
-        refuse_to_mix(file, simulated, running_ingests())
+        simulated = service_at(SIMULATOR) == "simulator"
+        refuse_to_mix(file, simulated, running_ingests)
         write(file, settings_text() if simulated else LIVE)
         if simulated:
             refuse_real_addresses(file)
     except ConfigError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    shown = "SIMULATED exchanges: nothing here is a real price" if simulated else "the real exchanges"
-    sys.stdout.write(f"this stack runs on {shown}\n")
+    sys.stdout.write(SAY_SIMULATED if simulated else SAY_REAL)
     return 0
 
 
@@ -57,10 +60,12 @@ def settings_text() -> str:
     return "".join(lines)
 
 
-def refuse_to_mix(file: Path, simulated: bool, ingests: Iterable[str]) -> None:
+def refuse_to_mix(file: Path, simulated: bool, ingests: Callable[[], list[str]]) -> None:
     """ConfigError where `ingests` run on the other sort of exchanges than the one wanted now."""
-    running = ", ".join(ingests)
-    if not running or not file.exists() or file.read_text("utf-8").startswith(SIMULATED) == simulated:
+    if not file.exists() or file.read_text("utf-8").startswith(SIMULATED) == simulated:
+        return
+    running = ", ".join(ingests())
+    if not running:
         return
     if simulated:
         raise ConfigError(f"{running}: running on the real exchanges; `docker compose down` before the demo")
@@ -74,7 +79,9 @@ def refuse_real_addresses(file: Path) -> None:
         chosen = settings.exchange(code)
         for key, address in (("WS_URL", chosen.ws_url), ("REST_URL", chosen.rest_url)):
             if f"//{SIMULATOR}:{SIMULATOR_PORT}/" not in address:
-                raise ConfigError(f"HOGA_EXCHANGES_{code.upper()}_{key} = {address}: not in a demo; remove it from .env")
+                raise ConfigError(
+                    f"HOGA_EXCHANGES_{code.upper()}_{key} = {address}: not in a demo; remove it from .env"
+                )
 
 
 def running_ingests() -> list[str]:
@@ -97,7 +104,7 @@ def service_at(host: str) -> str:
 
 def write(file: Path, text: str) -> None:
     """At once or not at all."""
-    new = file.with_suffix(f".{time.time_ns()}")
+    new = file.with_suffix(".new")
     new.write_text(text, "utf-8")
     new.replace(file)
 

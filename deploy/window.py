@@ -18,9 +18,7 @@ MAX_AGE_S = 20.0
 
 
 async def main(ctx: ServiceContext) -> None:
-    await ctx.bus.ensure_stream(
-        subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=MAX_BYTES, max_age_s=MAX_AGE_S
-    )
+    await ctx.bus.ensure_stream(subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=MAX_BYTES, max_age_s=MAX_AGE_S)
     await ctx.stopping.wait()
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from hoga.client import BookView, Client
 from hoga.domain.errors import BusError, ConfigError, HogaError, snippet
 from hoga.exchanges import registry
+from hoga.runtime.nats_streams import NoStreamError
 
 NEAR = 4
 """Suggestions at most."""
@@ -16,7 +17,10 @@ async def find_book(client: Client, exchange: str, typed: str) -> BookView:
     """The current book of the market that `typed` names: its symbol (`BTC-KRW`), in any case and with any
     separator, or the exchange's own id (`KRW-BTC`). ConfigError with near matches where nothing fits."""
     registry.get(exchange)
-    book = await client.book(exchange, typed)
+    try:
+        book = await client.book(exchange, typed)
+    except NoStreamError:  # no validator has ever run there
+        book = None
     if book is not None:
         return book
     books = {book.symbol: book for book in await client.current(exchange)}

@@ -39,7 +39,7 @@ def shares(board: Board, codes: Sequence[str], now_ns: int) -> list[Share]:
         states = rows[code].states if code in rows else None
         own = [link for link in links if link.exchange == code]
         wanted = max(sum(link.symbols for link in own), states.total() if states else 0)
-        trouble = next((link.reason for link in own if link.reason), "" if own else "no connection is reported")
+        trouble = next((link.reason for link in own if link.reason), "" if own else "nothing is subscribed yet")
         found.append(Share(code, states[State.LIVE] if states else 0, wanted, trouble))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from hoga.cli.listening import listening
 from hoga.cli.options import connected_client, settings_of, shown
 from hoga.cli.screen import Screen, full_screen, interactive
 from hoga.cli.topview import draw
+from hoga.domain.types import Stamp
 from hoga.runtime.config import NatsSettings
 
 ONCE_AFTER_S = 2.5
@@ -47,7 +49,7 @@ async def _show(nats: NatsSettings, console: Console) -> None:
     ):
 
         def picture(screen: Screen) -> list[Text]:
-            return draw(board, shown(nats.url), client.connected, screen.width, screen.height)
+            return draw(board, _now(), shown(nats.url), client.connected, screen.width, screen.height)
 
         await screen.run(picture)
 
@@ -55,5 +57,9 @@ async def _show(nats: NatsSettings, console: Console) -> None:
 async def _print_once(nats: NatsSettings, console: Console) -> None:
     async with connected_client(nats, "top") as client, listening(client, lambda: None) as board:
         await asyncio.sleep(ONCE_AFTER_S)
-        for line in draw(board, shown(nats.url), client.connected, console.width, height=0):
+        for line in draw(board, _now(), shown(nats.url), client.connected, console.width, height=0):
             console.print(line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _now() -> Stamp:
+    return Stamp(time.monotonic_ns(), time.time_ns())

@@ -5,7 +5,6 @@ Where the rows do not fit the height, processes give way first, then links; what
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from rich.cells import set_cell_size
@@ -14,6 +13,7 @@ from rich.text import Text
 from hoga.cli.board import Board, ExchangeRow, LinkRow, ProcessRow
 from hoga.cli.looks import STATE_STYLES, amount, clock, duration, rate, uptime
 from hoga.client import State
+from hoga.domain.types import Stamp
 from hoga.exchanges import registry
 from hoga.wire import pb
 
@@ -31,12 +31,12 @@ _LINK_STYLES = {
 }
 
 
-def draw(board: Board, where: str, connected: bool, width: int, height: int) -> list[Text]:
+def draw(board: Board, now: Stamp, where: str, connected: bool, width: int, height: int) -> list[Text]:
     """The whole picture; `height` 0: as long as it gets, without the key line."""
-    now_ns = time.monotonic_ns()
+    now_ns = now.mono_ns
     state = Text("" if connected else "  NATS IS AWAY", "bold red")
     title = Text.assemble(("hoga top", "bold"), (f" · {where}", "dim"), state)
-    moment = clock(time.time_ns())[:8] + " UTC"
+    moment = clock(now.wall_ns)[:8] + " UTC"
     lines = [Text.assemble(title, " " * max(1, width - title.cell_len - len(moment)), moment), Text()]
     exchanges = _table(_EXCHANGES + _EXCHANGE_RATES, [_exchange(row) for row in board.exchanges(now_ns)])
     links = _table(_LINKS, [_link(row) for row in board.links(now_ns)])

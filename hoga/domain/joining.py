@@ -2,10 +2,10 @@
 
 1. deltas are kept in order from a moment before the snapshot is asked for; they form one unbroken chain:
    where an id is missing, what came before it is useless and is dropped;
-2. a snapshot at `lid` fits when the chain begins at or before it: nothing between them can be missing;
+2. a snapshot at `lid` fits when the chain begins at or before it and reaches it: nothing can be missing;
 3. deltas up to `lid` are in the snapshot; the rest is applied to it;
-4. with no delta at hand nothing shows that the snapshot is not an old cached one: it is held unproven until
-   a delta arrives that builds on it, or a second snapshot says the same.
+4. where the chain has not reached `lid`, or there is no delta at all, nothing shows yet that snapshot and stream
+   belong together: the snapshot is held until the chain proves it (or, with no delta, a second one says the same).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from enum import Enum
 
 from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.types import Update
+
+MAX_LEVELS = 200_000
+"""Levels that one chain may hold in memory, however few updates bring them."""
 
 
 class Fit(Enum):
@@ -29,6 +32,7 @@ class JoinBuffer:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._sequencer = Sequencer()
+        self._levels = 0
         self.updates: deque[tuple[str, Update]] = deque()
         self.overflowed = 0
 
@@ -38,16 +42,24 @@ class JoinBuffer:
         if verdict is Verdict.STALE:
             return verdict
         if verdict is Verdict.REVERSAL:  # no chain holds it; the next delta begins one
-            self.updates.clear()
-            self._sequencer = Sequencer()
+            self.restart()
             return verdict
         if verdict is Verdict.GAP:
             self.updates.clear()
+            self._levels = 0
         self.updates.append((link, update))
-        if len(self.updates) > self._limit:
-            self.updates.popleft()
+        self._levels += len(update.bids) + len(update.asks)
+        while len(self.updates) > self._limit or (self._levels > MAX_LEVELS and len(self.updates) > 1):
+            _, oldest = self.updates.popleft()
+            self._levels -= len(oldest.bids) + len(oldest.asks)
             self.overflowed += 1
         return verdict
+
+    def restart(self) -> None:
+        """Forgets the chain; the next delta begins one."""
+        self.updates.clear()
+        self._levels = 0
+        self._sequencer = Sequencer()
 
     @property
     def last(self) -> int | None:
@@ -55,7 +67,9 @@ class JoinBuffer:
 
     def fit(self, lid: int) -> Fit:
         """Whether a snapshot at `lid` can be joined to the chain."""
-        if not self.updates:
+        last = self._sequencer.last
+        if not self.updates or last is None:
             return Fit.UNPROVEN
-        first = self.updates[0][1]
-        return Fit.FITS if first.prev_seq <= lid else Fit.TOO_OLD
+        if self.updates[0][1].prev_seq > lid:
+            return Fit.TOO_OLD
+        return Fit.FITS if lid <= last else Fit.UNPROVEN

@@ -21,6 +21,7 @@ from hoga.domain.actions import PUBLISH, Action, FactKind, Note
 from hoga.domain.book import Book
 from hoga.domain.checks import TimeBudget, TimeWatch
 from hoga.domain.errors import FrameError
+from hoga.domain.sequencer import REMEMBERED_LINKS
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 
 SECOND_NS = 1_000_000_000
@@ -87,7 +88,10 @@ class Keeper(ABC):
         self.counters = Counters()
         self._times = TimeWatch(rules.time)
         self._announced: State | None = None
-        self._last_link = ""
+        self._heard: set[str] = set()
+        """Links that brought this symbol since the last break."""
+        self._moved_ns = 0
+        """When the book last went forward, monotonic."""
 
     @property
     def state(self) -> State:
@@ -139,17 +143,27 @@ class Keeper(ABC):
         """No live link carries this symbol any more."""
         if self.uncovered_reason:
             return []
+        self._heard.clear()
         self.uncovered_reason = self.stale_reason = reason
         return [Note(FactKind.STALE, reason), *self._changed()]
 
     def link_up(self, stamp: Stamp) -> list[Action]:
-        """A live link carries this symbol again. What arrived over that very link counts as proof, though its
+        """A live link carries this symbol again. What has arrived over that very link counts as proof, though its
         report came later than the frames; otherwise the book waits for the next frame."""
         self.uncovered_reason = ""
-        if self.base is State.SYNCING or self._proves(self._last_link):
+        if self.base is State.SYNCING or self._heard_live():
             self.stale_reason = ""
         elif not self.stale_reason:
             self.stale_reason = "the link is back; nothing has arrived for this symbol yet"
+        return self._changed()
+
+    @abstractmethod
+    def link_moved(self, stamp: Stamp) -> list[Action]:
+        """Another link took over without a break (a planned reconnect)."""
+
+    def outdate(self, reason: str) -> list[Action]:
+        """What was received is known to be old already; the next frame says otherwise."""
+        self.stale_reason = reason
         return self._changed()
 
     def halt(self, reason: str) -> list[Action]:
@@ -172,12 +186,23 @@ class Keeper(ABC):
         """Whether what arrives over a link shows that the book is current: not over one known to be dead."""
         return self.live_links is None or link in self.live_links
 
+    def _heard_live(self) -> bool:
+        """Whether a link that is live has brought this symbol since the last break."""
+        return any(self._proves(link) for link in self._heard)
+
+    def _hear(self, link: str) -> None:
+        if link not in self._heard:
+            if len(self._heard) >= REMEMBERED_LINKS:
+                self._heard.clear()
+            self._heard.add(link)
+
     def _took(self, update: Update, link: str, stamp: Stamp) -> None:
         """Remembers when the levels now in the book were sent and received, and over which link (empty: REST)."""
         if link:
-            self._last_link = link
+            self._hear(link)
             if self._proves(link):
                 self.stale_reason = ""
+        self._moved_ns = stamp.mono_ns
         self.exchange_time_ns = update.exchange_time_ns or self.exchange_time_ns
         self.receive_wall_ns = stamp.wall_ns
 

@@ -20,6 +20,9 @@ MAX_DIGITS = 18
 """More significant digits, or more decimals, do not fit the wire's 64 bit integers."""
 POW10: tuple[int, ...] = tuple(10**n for n in range(2 * MAX_DIGITS + 2))
 
+INT64_MAX = 2**63 - 1
+_EPOCH_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+"""Below the first: seconds, milliseconds, microseconds; beyond: nanoseconds."""
 _NUMBER = re.compile(r"(-?)([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,3}))?\Z", re.ASCII)
 
 
@@ -94,16 +97,14 @@ def text_of(mantissa: int, decimals: int) -> str:
 
 
 def epoch_ns(value: int) -> int:
-    """An exchange's epoch time of any documented unit as nanoseconds, the unit found by magnitude.
+    """An exchange's epoch time of any documented unit as nanoseconds, the unit found by magnitude; 0 for none.
 
-    Exchanges have switched units without notice (Upbit sent microseconds for a time in 2023).
+    Exchanges have switched units without notice (Upbit sent microseconds for a time in 2023). FrameError("time")
+    where the value is no time that fits.
     """
     if value <= 0:
         return 0
-    if value < 10**11:
-        return value * 10**9
-    if value < 10**14:
-        return value * 10**6
-    if value < 10**17:
-        return value * 10**3
-    return value if value < 10**19 else 0
+    factor = next((factor for limit, factor in _EPOCH_UNITS if value < limit), 1)
+    if value * factor > INT64_MAX:
+        raise FrameError("time", f"{value} is no epoch time")
+    return value * factor

@@ -25,7 +25,12 @@ from hoga.domain.whole import crossed_note
 URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
 """Priorities of snapshot requests: no book at all, a wrong one, a gapped one, a re-centring."""
 TOO_OLD_RETRY_NS = 300_000_000
-FIRST_JOIN = "waiting for the first snapshot"
+FROZEN_NS = 3_000_000_000
+"""A stream that brings only what is already known for so long is not the one the book was built from."""
+SPACING_NS = 1_000_000_000
+SPACING_LIMIT_NS = 60_000_000_000
+UNSPACED = 3
+"""So many resyncs in a row go at once; further ones wait, twice as long each time, until a minute passes without."""
 
 
 class SequencedKeeper(Keeper):
@@ -46,6 +51,10 @@ class SequencedKeeper(Keeper):
         self._attempt = 0
         self._ask_at_ns = 0
         self._recentre_after_ns = 0
+        self._limit = 0
+        """Levels a side that the joined snapshot was asked for."""
+        self._streak = 0
+        self._wanted_at_ns = 0
 
     def open(self, stamp: Stamp) -> list[Action]:
         actions = self._changed()
@@ -73,35 +82,57 @@ class SequencedKeeper(Keeper):
 
     def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
         note = self._rejected(error)
+        self._buffer.restart()  # no chain goes over a frame that could not be read
+        self._candidate = None
         if self.base is State.SYNCING:
-            return [note]  # the chain of buffered deltas shows the hole by itself
-        self._set_base(State.GAPPED, f"a frame was rejected ({error.reason})")
+            return [note]
+        if self.base is not State.CROSSED:
+            self._set_base(State.GAPPED, f"a frame was rejected ({error.reason})")
         return [note, *self._want(NORMAL, stamp), *self._changed()]
 
     def tick(self, stamp: Stamp) -> list[Action]:
-        if not self.wanting or stamp.mono_ns < self._ask_at_ns:
+        if not self.wanting:
             return []
-        return [self._ask(stamp)]
+        actions: list[Action] = []
+        ahead = self._candidate is not None and self._candidate[0].seq > self.sequence
+        if ahead and self.state is State.LIVE and stamp.mono_ns - self._held_at_ns > FROZEN_NS:
+            actions += self.outdate("a snapshot is ahead of the stream, which brings nothing")
+        if stamp.mono_ns >= self._ask_at_ns:
+            actions.append(self._ask(stamp))
+        return actions
 
     def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
-        self.wanting = False  # what was buffered leads nowhere: the next link begins a new chain
-        self._candidate = None
+        self._stop_wanting()  # what was buffered leads nowhere: the next link begins a new chain
         return super().link_down(reason, stamp)
 
     def link_up(self, stamp: Stamp) -> list[Action]:
+        self._stop_wanting()
         actions = super().link_up(stamp)
-        damaged = self.base in (State.GAPPED, State.CROSSED) and self.rules.gap_policy is not GapPolicy.IGNORE
-        if self.stale_reason or damaged:  # a delta that builds on a sound book proves it; else a snapshot must
+        gapped = self.base is State.GAPPED and self.rules.gap_policy is not GapPolicy.IGNORE
+        if self.stale_reason or gapped or self.base is State.CROSSED:
+            # A delta that builds on a sound book proves it; otherwise, or for a quiet symbol, a snapshot must.
             actions += self._want(LOW, stamp)
         return actions
+
+    def link_moved(self, stamp: Stamp) -> list[Action]:
+        return [] if self._heard_live() or self.base is State.SYNCING else self._want(LOW, stamp)
 
     def _collect(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A delta while there is no book to apply it to."""
         actions: list[Action] = []
+        if not self._proves(link):
+            self._hear(link)
+            return actions
         if not self.wanting:
             actions += self._want(URGENT, stamp)
         before = self._buffer.last
         verdict = self._buffer.add(link, update)
+        if verdict is Verdict.STALE and self._frozen(update, before, stamp):
+            verdict = Verdict.REVERSAL
+            self._buffer.restart()
+        if verdict is not Verdict.STALE:
+            self._moved_ns = stamp.mono_ns
+        self._hear(link)
         actions += self._count(verdict, update, before)
         if self._candidate is not None:
             actions += self._try_join(*self._candidate, stamp)
@@ -111,14 +142,16 @@ class SequencedKeeper(Keeper):
         """A delta for a book that stands."""
         before = self._sequencer.last
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
-        if self.wanting and verdict is not Verdict.REVERSAL:
-            self._buffer.add(link, update)
-        if verdict is Verdict.STALE:
-            self.counters.stale += 1
-            return []
+        if verdict is Verdict.STALE and self._frozen(update, before, stamp):
+            verdict = Verdict.REVERSAL
         actions = self._count(verdict, update, before)
+        if verdict is Verdict.STALE:
+            self._hear(link)
+            return actions
         if verdict is Verdict.REVERSAL:
             return actions + self._resync("an id went backwards", None, stamp)
+        if self.wanting and self._proves(link):
+            self._buffer.add(link, update)
         if verdict is Verdict.GAP:
             if self.rules.gap_policy is GapPolicy.RESYNC:
                 return actions + self._resync("ids are missing", (link, update), stamp)
@@ -129,7 +162,6 @@ class SequencedKeeper(Keeper):
         try:
             self.book.apply(update.bids, update.asks)
         except FrameError as error:
-            self.wanting = False  # the chain is broken: a new one begins after this delta
             return actions + self.reject(error, stamp)
         self.counters.applied += 1
         self.sequence = update.seq
@@ -143,6 +175,10 @@ class SequencedKeeper(Keeper):
         if self.base is State.LIVE:
             actions += self._recentre(stamp)
         return actions + self._published()
+
+    def _frozen(self, update: Update, last: int | None, stamp: Stamp) -> bool:
+        """Whether only older ids arrive although nothing newer has for a while: the exchange began to count anew."""
+        return last is not None and update.seq < last and stamp.mono_ns - self._moved_ns > FROZEN_NS
 
     def _count(self, verdict: Verdict, update: Update, before: int | None) -> list[Action]:
         found, prev = update.seq, update.prev_seq
@@ -172,7 +208,7 @@ class SequencedKeeper(Keeper):
         return [note, *self._want(NORMAL, stamp, (link, update))]
 
     def _recentre(self, stamp: Stamp) -> list[Action]:
-        book, need = self.book, 2 * self.rules.depth
+        book, need = self.book, min(2 * self.rules.depth, max(self._limit * 4 // 5, 1))
         if book.low is None and book.high is None:
             return []
         if (book.low is None or book.bids_known >= need) and (book.high is None or book.asks_known >= need):
@@ -186,28 +222,44 @@ class SequencedKeeper(Keeper):
     def _resync(self, reason: str, first: tuple[str, Update] | None, stamp: Stamp) -> list[Action]:
         """The book is not to be trusted any more; a new one is built from a snapshot."""
         self._set_base(State.SYNCING, reason)
-        self.wanting = False
+        self._stop_wanting()
         return [*self._want(URGENT, stamp, first), *self._changed()]
 
     def _want(self, priority: int, stamp: Stamp, first: tuple[str, Update] | None = None) -> list[Action]:
         """Begins to buffer and asks for a snapshot, unless that is under way."""
         if self.wanting:
-            if priority < self._priority and not self._in_band:
+            if priority < self._priority and not self._in_band and self._attempt:
                 self._priority = priority
                 return [RequestSnapshot(priority, self._attempt)]
+            self._priority = min(priority, self._priority)
             return []
         self.wanting = True
-        self._buffer = JoinBuffer(self.rules.buffer_updates)
         if first is not None:
             self._buffer.add(*first)
-        self._candidate = None
         self._priority = priority
         self._attempt = 0
         note = Note(FactKind.RESYNC_STARTED, self.base_reason or "re-centring the proven range")
+        wait_ns = self._spacing(stamp)
         if self._in_band and not self.counters.resyncs:
-            self._ask_at_ns = stamp.mono_ns + self.rules.retry_ns  # the first one comes by itself
+            wait_ns = self.rules.retry_ns  # the first snapshot comes by itself
+        if wait_ns:
+            self._ask_at_ns = stamp.mono_ns + wait_ns
             return [note]
         return [note, self._ask(stamp)]
+
+    def _spacing(self, stamp: Stamp) -> int:
+        """How long to wait before asking: one bad symbol must not use up the budget of all."""
+        calm = stamp.mono_ns - self._wanted_at_ns > SPACING_LIMIT_NS
+        self._streak = 0 if calm else self._streak + 1
+        self._wanted_at_ns = stamp.mono_ns
+        if self._streak < UNSPACED:
+            return 0
+        return min(SPACING_NS << min(self._streak - UNSPACED, 10), SPACING_LIMIT_NS)
+
+    def _stop_wanting(self) -> None:
+        self.wanting = False
+        self._buffer.restart()
+        self._candidate = None
 
     def _ask(self, stamp: Stamp) -> Action:
         self._attempt += 1
@@ -225,9 +277,10 @@ class SequencedKeeper(Keeper):
             self._candidate = None
             self._ask_at_ns = min(self._ask_at_ns, stamp.mono_ns + (TOO_OLD_RETRY_NS << min(self._attempt, 5)))
             return []
-        same_as_book = self.state is State.LIVE and self.sequence == update.seq
+        same_as_book = self.state is State.LIVE and self.sequence == update.seq and self._heard_live()
         confirmed = (
-            self._candidate is not None
+            not self._buffer.updates
+            and self._candidate is not None
             and self._candidate[0] is not update
             and self._candidate[0].seq == update.seq
             and stamp.mono_ns - self._held_at_ns >= self.rules.confirm_ns // 2
@@ -245,11 +298,15 @@ class SequencedKeeper(Keeper):
         self._ask_at_ns = stamp.mono_ns + self.rules.confirm_ns
         if self.base is not State.SYNCING:
             return []
+        book = Book()
         try:
-            self.book.replace(update.bids, update.asks, limit)
+            book.replace(update.bids, update.asks, limit)
+            if book.crossed:
+                raise FrameError("crossed", crossed_note(book, "the snapshot").detail)
         except FrameError as error:
             self._candidate = None
             return [self._rejected(error)]
+        self.book = book
         self.sequence = update.seq
         self._took(update, "", stamp)
         self.base_reason = "the snapshot waits for a delta that proves it current"
@@ -272,9 +329,10 @@ class SequencedKeeper(Keeper):
                 raise FrameError("crossed", crossed_note(book, "the joined book").detail)
         except FrameError as error:
             self._candidate = None
-            self._buffer = JoinBuffer(self.rules.buffer_updates)
+            self._buffer.restart()
             self.counters.crossed += error.reason == "crossed"
             return [self._rejected(error)]
+        self._limit = limit
         return self._install(book, sequencer, last, last_link, applied, stamp)
 
     def _replace(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
@@ -294,9 +352,7 @@ class SequencedKeeper(Keeper):
     ) -> list[Action]:
         book.orphan_deletes += self.book.orphan_deletes
         self.book, self._sequencer = book, sequencer
-        self.wanting = False
-        self._buffer = JoinBuffer(self.rules.buffer_updates)
-        self._candidate = None
+        self._stop_wanting()
         self.sequence = max(sequencer.last or 0, 0)
         self.missing = 0
         if not link:

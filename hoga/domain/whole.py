@@ -1,59 +1,60 @@
 """The keeper for exchanges whose every frame is the whole book and that give no ids.
 
-1. a frame replaces the book where its time is not older; an older one is dropped and counted;
+1. a frame replaces the book where its time is not older; an older one is dropped and counted, unless nothing newer
+   has arrived for a while: then the exchange's clock was set back (or ran ahead before) and arrival decides;
 2. a frame equal to the last one is counted and changes nothing;
 3. a frame that is crossed in itself, or cannot be read, is rejected: the book before it is no longer known to be
    current, so it is STALE until the next good frame;
-4. nothing can be missing by evidence, so LIVE here means: received over a live link and consistent in itself
+4. while the book is not LIVE a snapshot is asked for now and then: a quiet market sends no frame by itself;
+5. nothing can be missing by evidence, so LIVE here means: received over a live link and consistent in itself
    (the published book says `verified = false`).
 """
 
 from __future__ import annotations
 
-from hoga.domain.actions import Action, FactKind, Note
+from hoga.domain.actions import Action, FactKind, Note, RequestSnapshot
 from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.keeper import SECOND_NS, Keeper, KeeperRules
 from hoga.domain.types import Level, Stamp, State, Update
+
+PATIENCE_NS = 3 * SECOND_NS
+"""How long the next frame is waited for before a snapshot is asked for."""
+CLOCK_NS = SECOND_NS
+"""Older frames are dropped as late for so long after the last good one; beyond, they are the newest there is."""
+PRIORITY = 4
 
 
 class WholeBookKeeper(Keeper):
     def __init__(self, rules: KeeperRules) -> None:
         super().__init__(rules)
         self._last_levels: tuple[list[Level], list[Level]] | None = None
+        self._ask_at_ns = 0
+        self._attempt = 0
         self.base_reason = "waiting for the first frame"
 
     def open(self, stamp: Stamp) -> list[Action]:
+        self._ask_later(stamp)
         return self._changed()
 
     def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         self.counters.updates += 1
         time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns)
         actions: list[Action] = [] if time_note is None else [time_note]
-        if update.exchange_time_ns < self.exchange_time_ns:
+        if update.exchange_time_ns < self.exchange_time_ns and stamp.mono_ns - self._moved_ns < CLOCK_NS:
             self.counters.stale += 1
             return actions
-        if self._last_levels == (update.bids, update.asks) and self.state is State.LIVE:
-            self.counters.repeated += 1
-            self._took(update, link, stamp)
-            return actions
-        fresh = Book()
-        fresh.price_decimals, fresh.size_decimals = self.book.price_decimals, self.book.size_decimals
-        try:
-            fresh.replace(update.bids, update.asks)
-            if fresh.crossed:
-                raise FrameError("crossed", _crossing(fresh))
-        except FrameError as error:
-            return actions + self.reject(error, stamp)
-        self.book = fresh
-        self._last_levels = (update.bids, update.asks)
-        self.counters.applied += 1
-        self._set_base(State.LIVE)
-        self._took(update, link, stamp)
-        return actions + self._published()
+        return actions + self._take(update, link, stamp)
 
     def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
-        return self.receive(update, "rest", stamp)
+        self.counters.snapshots += 1
+        if self.state is State.LIVE or self.uncovered_reason or update.exchange_time_ns < self.exchange_time_ns:
+            return []
+        actions = self._take(update, "", stamp)
+        if self._last_levels is None:
+            return actions
+        self.stale_reason = ""
+        return actions + self._changed()
 
     def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
         if error.reason == "crossed":
@@ -62,10 +63,51 @@ class WholeBookKeeper(Keeper):
         self._last_levels = None
         if not self.stale_reason:
             self.stale_reason = f"the newest frame was rejected ({error.reason})"
+            self._ask_later(stamp)
         return actions + self._changed()
 
     def tick(self, stamp: Stamp) -> list[Action]:
-        return []
+        if self.state is State.LIVE or self.uncovered_reason or self.halt_reason or stamp.mono_ns < self._ask_at_ns:
+            return []
+        self._attempt += 1
+        wait_ns = self.rules.retry_ns << min(self._attempt, 10)
+        self._ask_at_ns = stamp.mono_ns + min(wait_ns, self.rules.retry_limit_ns)
+        return [RequestSnapshot(PRIORITY, self._attempt)]
+
+    def link_up(self, stamp: Stamp) -> list[Action]:
+        self._ask_later(stamp)
+        return super().link_up(stamp)
+
+    def link_moved(self, stamp: Stamp) -> list[Action]:
+        if self._heard_live() or self.base is State.SYNCING:
+            return []
+        self._ask_later(stamp)
+        return self.outdate("a new link took over; nothing has arrived over it for this symbol yet")
+
+    def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        if self._last_levels == (update.bids, update.asks) and self.state is State.LIVE:
+            self.counters.repeated += 1
+            self._took(update, link, stamp)
+            return []
+        fresh = Book()
+        fresh.price_decimals, fresh.size_decimals = self.book.price_decimals, self.book.size_decimals
+        try:
+            fresh.replace(update.bids, update.asks)
+            if fresh.crossed:
+                raise FrameError("crossed", _crossing(fresh))
+        except FrameError as error:
+            return self.reject(error, stamp)
+        self.book = fresh
+        self._last_levels = (update.bids, update.asks)
+        self._attempt = 0
+        self.counters.applied += 1
+        self._set_base(State.LIVE)
+        self._took(update, link, stamp)
+        return self._published()
+
+    def _ask_later(self, stamp: Stamp) -> None:
+        self._attempt = 0
+        self._ask_at_ns = stamp.mono_ns + PATIENCE_NS
 
 
 def _crossing(book: Book) -> str:

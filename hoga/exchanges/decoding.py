@@ -62,8 +62,11 @@ def json_string(data: bytes, start: int) -> str | None:
 
 
 def path_and_query(url: str) -> tuple[str, dict[str, str]]:
-    """The path and the (first) query values of an address."""
-    parts = urlsplit(url)
+    """The path and the (first) query values of an address; empty where it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", {}
     return parts.path, {key: values[0] for key, values in parse_qs(parts.query).items()}
 
 

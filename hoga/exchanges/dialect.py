@@ -36,6 +36,8 @@ class Listing:
     """Decimals of a size as the exchange shows it, at most `size_decimals`."""
     tick: int = 1
     """Smallest price step around the present price, as a mantissa."""
+    size_step: int = 1
+    """Smallest size step, as a mantissa."""
     delivery_ms: int = 0
     korean_name: str = ""
     english_name: str = ""

@@ -38,7 +38,10 @@ def get(code: str) -> Exchange:
 
 def detect(url: str) -> Exchange | None:
     """The exchange that a recorded address belongs to."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return None
     for exchange in EXCHANGES.values():
         for known in exchange.hosts:
             if host == known or (known.startswith(".") and host.endswith(known)):

@@ -23,9 +23,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import text_of
-from hoga.domain.types import Update
-from hoga.wire import pb
+from hoga.domain.types import NO_SEQ, Update
+from hoga.wire import books, pb
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -73,12 +72,13 @@ def book_line(time_ns: int, record: BookRecord) -> str:
 
 
 def depth_update(update: Update) -> dict[str, Any]:
-    """The fields of a parsed update. `first_update_id` is the first id after those the update builds on."""
-    final = update.seq or 0
+    """The fields of a parsed update. `first_update_id` is the first id after those the update builds on, and the
+    final one where it builds on none; both are 0 where the exchange gives no ids."""
+    final = 0 if update.seq == NO_SEQ else update.seq
     return {
         "type": "depth_snapshot" if update.snapshot else "depth_update",
         "symbol": update.native_symbol.lower(),
-        "first_update_id": final if update.prev_seq is None else update.prev_seq + 1,
+        "first_update_id": final if update.prev_seq == NO_SEQ else update.prev_seq + 1,
         "final_update_id": final,
         "bids": update.bids,
         "asks": update.asks,
@@ -93,8 +93,7 @@ def book_record(exchange: str, symbol: str, book: object, *, depth: int, time_ns
         book = _decode(book)
     if isinstance(book, pb.OrderBook):
         time_ns = book.exchange_time_ns or book.receive_time_ns or time_ns
-        bids = _decimal_levels(book, book.bid_price[:depth], book.bid_size[:depth])
-        asks = _decimal_levels(book, book.ask_price[:depth], book.ask_size[:depth])
+        bids, asks = _decimal_levels(book, depth)
         return BookRecord(exchange, symbol, time_ns // NS_PER_MS, book.sequence, bids, asks)
     if not isinstance(book, Mapping):
         raise FrameError("shape", f"an order book is a mapping with bids and asks, found {_found(book)}")
@@ -137,18 +136,12 @@ def _levels(book: Mapping[str, Any], side: str, depth: int) -> list[Any]:
     return [list(level) if isinstance(level, list | tuple) else level for level in levels[:depth]]
 
 
-def _decimal_levels(book: pb.OrderBook, prices: Sequence[int], sizes: Sequence[int]) -> list[Any]:
-    if len(prices) != len(sizes):
-        raise FrameError("levels", f"{len(prices)} prices and {len(sizes)} sizes")
-    return [
-        [decimal_text(price, book.price_exponent), decimal_text(size, book.size_exponent)]
-        for price, size in zip(prices, sizes, strict=True)
-    ]
-
-
-def decimal_text(mantissa: int, exponent: int) -> str:
-    """`mantissa * 10**exponent` as plain decimal text."""
-    return text_of(mantissa, -exponent) if exponent <= 0 else str(mantissa * 10**exponent)
+def _decimal_levels(book: pb.OrderBook, depth: int) -> tuple[list[Any], list[Any]]:
+    try:
+        bids, asks = books.levels(book)
+    except ValueError:
+        raise FrameError("levels", "prices and sizes of different number") from None
+    return list(bids[:depth]), list(asks[:depth])
 
 
 def _decode(payload: bytes) -> pb.OrderBook:

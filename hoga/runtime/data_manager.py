@@ -104,10 +104,11 @@ class OrderbookDataManager:
         """
         if not self._count(self._book, exchange_code):
             return
-        if isinstance(orderbook, bytes):  # immutable: parsed by the writing thread, if at all
-            if self.settings.debug_messages:
-                make = partial(self._line_of_bytes, exchange_code, symbol, orderbook, self._wall_ns())
-                self.writer.put(f"{exchange_code}_book.log", make, len(orderbook) + _LINE_COST)
+        if isinstance(orderbook, bytes | pb.OrderBook):
+            if self.settings.debug_messages:  # as bytes it no longer changes: the writing thread reads it
+                payload = orderbook if isinstance(orderbook, bytes) else orderbook.SerializeToString()
+                make = partial(self._line_of_bytes, exchange_code, symbol, payload, self._wall_ns())
+                self.writer.put(f"{exchange_code}_book.log", make, len(payload) + _LINE_COST)
         elif not self._log_book(exchange_code, symbol, orderbook):
             return
         for callback in tuple(self._callbacks):
@@ -176,8 +177,6 @@ class OrderbookDataManager:
 
     def _log_book(self, code: str, symbol: str, book: object) -> bool:
         """Whether it is a book, perhaps with sides missing."""
-        if isinstance(book, pb.OrderBook) and not self.settings.debug_messages:
-            return True
         time_ns = self._wall_ns()
         try:
             record = book_record(code, symbol, book, depth=self.settings.depth, time_ns=time_ns)

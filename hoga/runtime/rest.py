@@ -106,7 +106,6 @@ class RestClient:
 
     async def get(self, request: RestRequest, *, priority: int = 5) -> bytes:
         """The body of a 200 answer. RestError for everything else."""
-        self._check_gate()
         if len(self._queue) >= MAX_WAITING:
             raise RestError(f"{self._exchange.code}: {MAX_WAITING} REST requests wait already", retry_after_s=5.0)
         ticket = _Ticket(request.weight, asyncio.get_running_loop().create_future())

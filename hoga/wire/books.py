@@ -1,8 +1,8 @@
 """Books and events as protobuf: what the validator publishes and what clients read.
 
 Only proven levels are written. Prices and sizes go as 64 bit integers with one exponent a column; where a value
-does not fit, trailing zeros that all values share are taken off first, and a column that still does not fit is cut
-before the level that is too large (the book is then shallower, never rounded).
+does not fit, trailing zeros that all values share are taken off first, and a side that still does not fit is cut
+before the level that is too large: the book is then shallower, and says so in `bids_known`/`asks_known`, never rounded.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ INT64_MAX = 2**63 - 1
 
 
 def fill_book(message: pb.OrderBook, keeper: Keeper, depth: int) -> None:
-    """Writes what the keeper knows, the best `depth` proven levels a side (0: all of them). Identity, epoch,
-    revision and publish time are the publisher's to write."""
+    """Writes what the keeper knows into a fresh message, the best `depth` proven levels a side (0: all of them).
+    Identity, epoch, revision and publish time are the publisher's to write."""
     book = keeper.book
     bids_known, asks_known = book.bids_known, book.asks_known
     message.state = int(keeper.state)  # type: ignore[assignment]
-    message.reason = keeper.reason
+    reason = keeper.reason
+    if reason:
+        message.reason = reason
     message.sequence = keeper.sequence
     message.exchange_time_ns = keeper.exchange_time_ns
     message.receive_time_ns = keeper.receive_wall_ns
@@ -34,7 +36,6 @@ def fill_book(message: pb.OrderBook, keeper: Keeper, depth: int) -> None:
     message.missing = keeper.missing
     bid_price, bid_size = book.top_bids(min(depth, bids_known) if depth else bids_known)
     ask_price, ask_size = book.top_asks(min(depth, asks_known) if depth else asks_known)
-    del message.bid_price[:], message.bid_size[:], message.ask_price[:], message.ask_size[:]
     try:
         message.bid_price.extend(bid_price)
         message.bid_size.extend(bid_size)
@@ -94,6 +95,10 @@ def _fill_fitted(message: pb.OrderBook, book: Book, bids: Columns, asks: Columns
                 break
             price_column.append(short_price)
             size_column.append(short_size)
+    if len(message.bid_price) < len(bids[0]):
+        message.bids_known = len(message.bid_price)
+    if len(message.ask_price) < len(asks[0]):
+        message.asks_known = len(message.ask_price)
 
 
 def _shared_zeros(values: list[int]) -> int:

@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[Record]:
 def _record(path: Path, number: int, line: bytes) -> Record:
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TapeError(
             f"{path} line {number} is no tape record ({error}): {snippet(line)} — a tape holds one JSON object a line "
             "with kind, ts_ns, conn, url and data"

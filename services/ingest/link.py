@@ -10,6 +10,7 @@ Three tasks serve it: the reader, the outbox and a watchdog that looks at it onc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 import aiohttp
 
 from hoga.runtime.logs import RateLimited
-from services.ingest.handshake import Socket, connect
+from services.ingest.handshake import CLOSE_PATIENCE_S, Socket, connect
 from services.ingest.lane import Lane
 from services.ingest.line import End, EndKind, Line, Tally
 from services.ingest.outbox import Outbox
@@ -154,7 +155,9 @@ class Link:
                 if isinstance(error, Exception):
                     log.error("%s: internal error: %r", self.name, error, exc_info=error)
             self.end(EndKind.LOST, "internal error, see above")
-            await socket.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2 * CLOSE_PATIENCE_S):
+                    await socket.close()
 
     async def _read(self, socket: Socket) -> None:
         end = await self._reader.run(socket)

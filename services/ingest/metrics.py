@@ -40,6 +40,8 @@ class Metrics:
         self._code = code
         self._last: dict[tuple[str, str], int] = {}
         self._slots: set[str] = set()
+        for metric in (FRAMES, BYTES, PUBLISHED, DROPPED, STRAY, REST_WEIGHT):
+            metric.labels(code)
         for kind in EndKind:
             if kind is not EndKind.STOPPED:
                 RECONNECTS.labels(code, kind.value)

@@ -152,7 +152,7 @@ class Ingest:
         self._metrics.sync(self.connector)
         tally = parts.pool.tally
         self._counts.raw_messages = tally.published
-        self._counts.dropped = tally.dropped
+        self._counts.dropped = max(tally.dropped, self._ctx.bus.dropped)  # the bus also drops what it had accepted
         directory = parts.directory
         self._ctx.health.set("instruments", directory.loaded, directory.problem)
         self._check_links()

@@ -25,7 +25,7 @@ from .watch import Watch
 from .web import Web
 
 LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
-log = logging.getLogger(__name__)
+log = logging.getLogger(f"{__package__}.alerts")
 
 
 async def main(ctx: ServiceContext) -> None:

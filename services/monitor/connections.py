@@ -183,6 +183,10 @@ class ConnectionManager:
         """CONNECTED, CONNECTING, BACKOFF, CLOSED, SILENT or UNKNOWN."""
         return link.state(now.mono_ns, self._patience)
 
+    def frame_age_ns(self, link: Link, now: Stamp) -> int:
+        """Age of the link's last frame, for people; -1 before the first."""
+        return link.shown_age_ns(now.mono_ns, self._patience)
+
     def check(self, now: Stamp) -> Findings:
         """Compares what is reported with what arrives. To be called about once a second."""
         if self._checked_ns and now.mono_ns - self._checked_ns > PAUSE_NS:

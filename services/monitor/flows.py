@@ -21,25 +21,22 @@ LEAST_PATIENCE_NS = 4 * SECOND
 
 @dataclass(slots=True)
 class _Totals:
-    """A total that is the sum of several processes' running totals; restarts are understood."""
+    """Running totals of one figure, by the process that counts it."""
 
-    total: int = 0
     _last: dict[str, int] = field(default_factory=dict)
 
-    def observe(self, source: str, count: int) -> int:
-        """How much more there is since the last report of `source`. The first report is only a baseline."""
+    def moved(self, source: str, count: int) -> bool:
+        """Whether `source` counted anything since its last report. The first report is only a baseline."""
         last = self._last.get(source)
         self._last[source] = count
-        grown = 0 if last is None else count - last if count >= last else count
-        self.total += grown
-        return grown
+        return last is not None and count != last
 
 
 @dataclass(slots=True)
 class Flow:
     exchange: str
-    published: _Totals = field(default_factory=_Totals)
-    validated: _Totals = field(default_factory=_Totals)
+    _published: _Totals = field(default_factory=_Totals)
+    _validated: _Totals = field(default_factory=_Totals)
     _pending_since_ns: int | None = None
     """When the first frame was published that nobody has counted since."""
     _probed: int = 0
@@ -47,13 +44,13 @@ class Flow:
 
     def observe_published(self, source: str, count: int, mono_ns: int) -> None:
         """Ingest's running total of raw frames handed to the bus."""
-        if self.published.observe(source, count) and self._pending_since_ns is None:
+        if self._published.moved(source, count) and self._pending_since_ns is None:
             self._pending_since_ns = mono_ns
             self._probed = 0
 
     def observe_validated(self, source: str, count: int) -> None:
         """A reader's running total of raw frames taken from the bus."""
-        if self.validated.observe(source, count):
+        if self._validated.moved(source, count):
             self._pending_since_ns = None
 
     def observe_probe(self, frames: int) -> None:

@@ -115,6 +115,11 @@ class Link:
         reported = self.status.last_frame_age_ns
         return -1 if reported < 0 else reported + max(0, mono_ns - self.seen_ns)
 
+    def shown_age_ns(self, mono_ns: int, patience: Patience) -> int:
+        """The same for eyes: as reported while reports come, because a busy link did not age since the last one."""
+        silent = self.state(mono_ns, patience) == SILENT
+        return self.frame_age_ns(mono_ns) if silent else self.status.last_frame_age_ns
+
     def problem(self, mono_ns: int, patience: Patience) -> Problem | None:
         """What is wrong without ingest and us disagreeing (rules 1 and 4)."""
         state = self.state(mono_ns, patience)

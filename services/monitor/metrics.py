@@ -46,7 +46,7 @@ def show(watch: Watch) -> None:
     LINK_AGE.clear()
     for link in watch.manager.links():
         LINK_UP.labels(link.exchange, link.slot).set(watch.manager.link_state(link, now) == "CONNECTED")
-        LINK_AGE.labels(link.exchange, link.slot).set(max(0, link.frame_age_ns(now.mono_ns)) / SECOND)
+        LINK_AGE.labels(link.exchange, link.slot).set(max(0, watch.manager.frame_age_ns(link, now)) / SECOND)
     up: Tally[str] = Tally()
     for process in watch.processes.all():
         up[process.service] += process.health.healthy and not watch.processes.silent(process, now.mono_ns)

@@ -113,6 +113,11 @@ class Processes:
             if process.service in alive and mono_ns - process.seen_ns > REPLACED_NS:
                 del self._processes[key]
 
+    def validators(self, mono_ns: int) -> tuple[int, int]:
+        """(validators known, of them not silent)."""
+        known = [process for process in self._processes.values() if is_validator(process.service)]
+        return len(known), sum(not self.silent(process, mono_ns) for process in known)
+
     def doubt(self, mono_ns: int) -> Callable[[int], str]:
         """A function of a book's epoch: why its publisher cannot be relied on; empty where it can."""
         validators = [process for process in self._processes.values() if is_validator(process.service)]

@@ -159,9 +159,9 @@ def book_row(book: Book, now: Stamp) -> BookRow:
     )
 
 
-def link_row(link: Link, state: str, now: Stamp) -> LinkRow:
+def link_row(link: Link, state: str, age_ns: int, now: Stamp) -> LinkRow:
+    """`age_ns`: of the last frame, -1 before the first."""
     status = link.status
-    age_ns = link.frame_age_ns(now.mono_ns)
     return LinkRow(
         exchange=link.exchange,
         slot=link.slot,

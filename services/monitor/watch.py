@@ -24,6 +24,9 @@ from .processes import Processes, is_ingest, is_validator
 from .trouble import book_problems
 
 PAUSE_NS = 3_000_000_000
+FIRST_TICKS = 5
+"""Before that, a service that was not heard of may merely not have had its turn to speak."""
+ECHOES = ("flow.", "books.UNKNOWN.")
 
 
 @dataclass(slots=True)
@@ -101,10 +104,21 @@ class Watch:
             return [Problem("bus", Severity.CRITICAL, "bus", f"the monitor has lost the message bus for {age}")]
         problems = [*findings.problems, *self.processes.problems(now.mono_ns)]
         problems += book_problems(self.books.all(), now.mono_ns)
+        problems = self._without_echoes(problems, now)
         if len(self.books) >= MAX_BOOKS:
             text = f"{MAX_BOOKS:,} books are watched and no more; {self.books.ignored:,} messages were ignored"
             problems.append(Problem("books.full", Severity.WARNING, "monitor", text))
         return problems
+
+    def _without_echoes(self, problems: list[Problem], now: Stamp) -> list[Problem]:
+        """One cause, one alert: without any validator, unread frames and unknown books are no news."""
+        known, well = self.processes.validators(now.mono_ns)
+        if well:
+            return problems
+        told = [problem for problem in problems if not problem.key.startswith(ECHOES)]
+        if not known and self.tick > FIRST_TICKS and (len(self.books) or self.manager.exchanges):
+            told.append(Problem("service.none.validator", Severity.CRITICAL, "validator", "none is heard of"))
+        return told
 
     def _doubt(self, now: Stamp) -> Callable[[int], str]:
         if not self._bus:
@@ -141,7 +155,10 @@ class Watch:
             exchanges=view.exchange_names(codes),
             alerts=[view.alert_row(alert) for alert in alerts],
             alerts_left_out=self.alerts.left_out,
-            links=[view.link_row(link, self.manager.link_state(link, now), now) for link in links],
+            links=[
+                view.link_row(link, self.manager.link_state(link, now), self.manager.frame_age_ns(link, now), now)
+                for link in links
+            ],
             services=[
                 view.service_row(process, self.processes.silent(process, now.mono_ns))
                 for process in self.processes.all()

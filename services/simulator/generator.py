@@ -73,6 +73,7 @@ class Generator:
         self.burst_left = 0
         self._path, self._bitcoin = paths[spec.asset], paths["BTC"]
         self._repeat = _REPEATS.get(code, 0.0)
+        self._lot = spec.listing.size_step
         self._typical = self._middle = self._far = 1.0
         self._open = self._low = self._high = self._last = 0
 
@@ -160,7 +161,7 @@ class Generator:
         self._middle = max(levels * 0.7, fair * 0.001)
         self._far = max(levels * 2.5, fair * 0.006)
         dollars = 300.0 + self.spec.turnover**0.25 * 10
-        self._typical = dollars / self.spec.usd * 10**listing.size_decimals / self.spec.lot
+        self._typical = dollars / self.spec.usd * 10**listing.size_decimals / self._lot
 
     def _distance(self) -> int:
         """Ticks from the touch."""
@@ -177,8 +178,8 @@ class Generator:
     def _size(self) -> int:
         draw = self.dice.random()
         if draw < 0.02:
-            return self.spec.lot  # dust; on Bithumb it shows as 0
-        return (int(self._typical * 4 * draw * draw * draw) + 1) * self.spec.lot
+            return self._lot  # dust; on Bithumb it shows as 0
+        return (int(self._typical * 4 * draw * draw * draw) + 1) * self._lot
 
     def _follow(self, window: Window, fair: float) -> None:
         """Rule 2."""

@@ -39,8 +39,6 @@ class Spec:
     """24 h turnover in quote units."""
     levels: int
     """Usual number of levels a side."""
-    lot: int
-    """Size step as a mantissa."""
 
     @property
     def pace(self) -> float:
@@ -98,7 +96,7 @@ def _future(asset: Asset, delivery: str = "") -> Spec:
     )
     premium = Premium(0.012, 0.001) if delivery else Premium(0.0001, 0.0002)
     turnover = asset.turnover_usd * (0.01 if delivery else 1.0)
-    return Spec(listing, ticks, asset.name, usd, multiple, premium, turnover, _depth(turnover), 1)
+    return Spec(listing, ticks, asset.name, usd, multiple, premium, turnover, _depth(turnover))
 
 
 def _binance_spot(extra: list[Asset]) -> Iterator[Spec]:
@@ -121,12 +119,12 @@ def _spot(asset: Asset, quote: Asset | None = None) -> Spec:
     price = asset.usd / quote_usd
     tick_power = max(-8, floor(log10(price)) - (6 if price > 10000 else 4))
     lot_power = min(0, max(-5, -floor(log10(asset.usd)) - 1))
-    listing = _listing(f"{asset.name}{quote_name}", asset, quote_name, 10 ** (8 + tick_power), 8)
+    tick, step = 10 ** (8 + tick_power), 10 ** (8 + lot_power)
+    listing = _listing(f"{asset.name}{quote_name}", asset, quote_name, tick, 8, step=step)
     turnover = asset.turnover_usd * _SHARE["binance_spot"] / quote_usd * (_THIN_QUOTE if quote else 1.0)
     ticks, premium = flat(_power(tick_power), 8), Premium(0.0, 0.0001)
-    lot = 10 ** (8 + lot_power)
     levels = _depth(turnover * quote_usd)
-    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, turnover, levels, lot)
+    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, turnover, levels)
 
 
 def _korean(code: str, extra: list[Asset]) -> Iterator[Spec]:
@@ -160,10 +158,12 @@ def _market(code: str, asset: Asset, quote: str) -> Spec:
     base = {"upbit": 0.018, "bithumb": 0.0165}[code] if quote == "KRW" else 0.001
     premium = Premium(base, 0.006 if quote == "KRW" else 0.0005, phase=0.0 if code == "upbit" else 0.4)
     levels = 90 if quote == "KRW" and usd_turnover > 1e6 else 45 if quote == "KRW" else 18
-    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, usd_turnover / quote_usd, levels, 1)
+    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, usd_turnover / quote_usd, levels)
 
 
-def _listing(native: str, asset: Asset, quote: str, tick: int, price_decimals: int, shown: int = 8) -> Listing:
+def _listing(
+    native: str, asset: Asset, quote: str, tick: int, price_decimals: int, shown: int = 8, step: int = 1
+) -> Listing:
     return Listing(
         native=native,
         base=asset.name,
@@ -172,6 +172,7 @@ def _listing(native: str, asset: Asset, quote: str, tick: int, price_decimals: i
         size_decimals=8,
         shown_size_decimals=shown,
         tick=tick,
+        size_step=step,
         korean_name=asset.korean,
         english_name=asset.english,
     )

@@ -20,6 +20,8 @@ class Slot:
     live: bool
     reason: str
     heard_ns: int
+    reconnects: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,10 @@ class Change:
 
     covered: frozenset[str] = frozenset()
     """Symbols that have a live link from now on."""
+    moved: frozenset[str] = frozenset()
+    """Symbols that another live link took over without a break."""
+    broken: dict[str, str] = field(default_factory=dict)
+    """Symbols that are covered but missed something: frames were thrown away, or a break went unreported."""
     lost: dict[str, str] = field(default_factory=dict)
     """Symbols that have none any more, with the reason."""
     dropped: frozenset[str] = frozenset()
@@ -57,15 +63,30 @@ class Coverage:
         symbols = frozenset(message.symbols)
         live, reason = self._judge(message)
         known = self._slots.get(name)
-        if known is not None and (known.link, known.live, known.symbols) == (message.link, live, symbols):
-            known.heard_ns, known.reason = now_ns, reason
-            return NOTHING
+        if known is not None and known.live and live and known.symbols == symbols:
+            return self._same(known, message, reason, now_ns)
         before = self._view()
-        if message.state == pb.LinkState.LINK_STATE_CLOSED:
+        if message.state == pb.LinkState.LINK_STATE_CLOSED and not symbols:
             self._slots.pop(name, None)
         else:
-            self._slots[name] = Slot(message.link, symbols, live, reason, now_ns)
+            self._slots[name] = Slot(message.link, symbols, live, reason, now_ns, message.reconnects, message.dropped)
         return self._difference(before)
+
+    def _same(self, known: Slot, message: pb.LinkStatus, reason: str, now_ns: int) -> Change:
+        """A live slot that stays live: did its link change, did it lose anything?"""
+        before = (known.link, known.reconnects, known.dropped)
+        known.link, known.reconnects, known.dropped = message.link, message.reconnects, message.dropped
+        known.reason, known.heard_ns = reason, now_ns
+        if before == (known.link, known.reconnects, known.dropped):
+            return NOTHING
+        self._note_links()
+        if known.dropped > before[2]:
+            return Change(broken=dict.fromkeys(known.symbols, "ingest threw frames away: the bus did not take them"))
+        if known.link == before[0]:
+            return NOTHING  # the end of a planned reconnect
+        if known.reconnects > before[1]:
+            return Change(broken=dict.fromkeys(known.symbols, "the link was lost and replaced"))
+        return Change(moved=known.symbols)
 
     def tick(self, now_ns: int) -> Change:
         """Links whose reports have stopped are no longer live."""
@@ -95,8 +116,7 @@ class Coverage:
         return live, meant
 
     def _difference(self, before: tuple[set[str], set[str]]) -> Change:
-        self.live_links.clear()
-        self.live_links.update(slot.link for slot in self._slots.values() if slot.live)
+        self._note_links()
         live_before, meant_before = before
         live, meant = self._view()
         return Change(
@@ -104,6 +124,10 @@ class Coverage:
             lost={symbol: self._why(symbol) for symbol in (live_before & meant) - live},
             dropped=frozenset(meant_before - meant),
         )
+
+    def _note_links(self) -> None:
+        self.live_links.clear()
+        self.live_links.update(slot.link for slot in self._slots.values() if slot.live)
 
     def _why(self, symbol: str) -> str:
         reasons = [slot.reason for slot in self._slots.values() if symbol in slot.symbols and slot.reason]

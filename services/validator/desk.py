@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable
 
@@ -22,7 +21,20 @@ from services.validator.publisher import Publisher
 MAX_BOOKS = 10_000
 FORGET_AFTER_NS = 60_000_000_000
 """A book that nobody collects is shown as HALTED for so long, then forgotten."""
-log = logging.getLogger(__name__)
+
+
+class Lag:
+    """How far behind frames are by the time they are taken from the bus.
+
+    The least difference seen between ingest's clock and ours stands for the clocks; what is more is waiting."""
+
+    def __init__(self) -> None:
+        self._least_ns: int | None = None
+
+    def behind(self, difference_ns: int) -> int:
+        if self._least_ns is None or difference_ns < self._least_ns:
+            self._least_ns = difference_ns
+        return difference_ns - self._least_ns
 
 
 class Desk:
@@ -33,6 +45,7 @@ class Desk:
         coverage: Coverage,
         *,
         epoch: int,
+        late_ns: int,
         publisher: Publisher,
         mender: Mender,
         meters: Meters,
@@ -46,20 +59,27 @@ class Desk:
         self._mender = mender
         self._meters = meters.of(exchange.code)
         self._forget_at_ns: dict[str, int] = {}
+        self._last_revisions: dict[str, int] = {}
+        self._late_ns = late_ns
+        self._lag = Lag()
 
-    def raw(self, frame: pb.RawFrame, stamp: Stamp) -> None:
-        """One raw frame of this exchange."""
+    def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
+        """One raw frame of this exchange, taken from the bus at the wall time `time_ns`."""
         entry = self._entry(frame.symbol)
         if entry is None:
             return
-        if entry.native != frame.native_symbol:
-            entry.native = entry.message.native_symbol = frame.native_symbol
         snapshot = frame.kind == pb.RawFrame.KIND_REST_SNAPSHOT
         self._meters.frame(snapshot)
+        if not entry.native:
+            entry.native = frame.native_symbol
+        elif entry.native != frame.native_symbol:
+            self._meters.foreign()  # another market under this symbol: its ids and levels are not ours
+            return
         try:
             payload = packing.unpack(frame)
         except FrameError as error:
-            self._carry_out(entry, entry.keeper.reject(error, stamp))
+            refuse = entry.keeper.refuse_snapshot(error) if snapshot else entry.keeper.reject(error, stamp)
+            self._carry_out(entry, refuse)
             return
         if snapshot:
             limit = self.exchange.traits.snapshot_depth
@@ -69,6 +89,10 @@ class Desk:
         if lost:
             self._carry_out(entry, entry.keeper.bus_loss(lost))
         self._carry_out(entry, self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp))
+        behind_ns = self._lag.behind(time_ns - stamp.wall_ns)
+        if behind_ns > self._late_ns:
+            reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
+            self._carry_out(entry, entry.keeper.outdate(reason))
 
     def status(self, message: pb.LinkStatus, stamp: Stamp) -> None:
         """One report on a link of this exchange."""
@@ -81,7 +105,7 @@ class Desk:
             self._carry_out(self.entries[symbol], actions)
         self._publisher.repeat_quiet(self.entries.values(), stamp.mono_ns)
         for symbol in [symbol for symbol, at_ns in self._forget_at_ns.items() if stamp.mono_ns >= at_ns]:
-            del self._forget_at_ns[symbol], self.entries[symbol], self.shelf.keepers[symbol]
+            self._forget(symbol)
 
     def state_counts(self) -> Counter[State]:
         counts = Counter(entry.keeper.state for entry in self.entries.values())
@@ -101,18 +125,33 @@ class Desk:
             keeper.live_links = self.coverage.live_links
             if not self.coverage.covers(symbol):
                 keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
-            entry = self.entries[symbol] = Entry(self.exchange, symbol, keeper, self._epoch)
+            entry = Entry(self.exchange, symbol, keeper, self._epoch, self._last_revisions.pop(symbol, 0))
+            self.entries[symbol] = entry
         return entry
+
+    def _forget(self, symbol: str) -> None:
+        """Everything but the revision, which goes on where it was if the symbol returns."""
+        self._forget_at_ns.pop(symbol, None)
+        self.shelf.keepers.pop(symbol, None)
+        entry = self.entries.pop(symbol)
+        self._publisher.forget(entry)
+        if len(self._last_revisions) < MAX_BOOKS:
+            self._last_revisions[symbol] = entry.revision
 
     def _cover(self, change: Change, stamp: Stamp) -> None:
         for symbol in change.covered:
+            if symbol in self._forget_at_ns:
+                self._forget(symbol)  # collected again: nothing of before counts
             entry = self._entry(symbol)
-            if entry is None:
-                continue
-            self._forget_at_ns.pop(symbol, None)
-            self._carry_out(entry, entry.keeper.halt(""))
-            self._carry_out(entry, entry.keeper.link_up(stamp))
-            self._carry_out(entry, entry.keeper.open(stamp))
+            if entry is not None:
+                self._cover_one(entry, stamp)
+        for symbol in change.moved & self.entries.keys():
+            self._carry_out(self.entries[symbol], self.entries[symbol].keeper.link_moved(stamp))
+        for symbol, reason in change.broken.items():
+            entry = self.entries.get(symbol)
+            if entry is not None:
+                self._carry_out(entry, entry.keeper.link_down(reason, stamp))
+                self._cover_one(entry, stamp)
         for symbol, reason in change.lost.items():
             entry = self.entries.get(symbol)
             if entry is not None:
@@ -121,7 +160,12 @@ class Desk:
             entry = self.entries.get(symbol)
             if entry is not None:
                 self._forget_at_ns[symbol] = stamp.mono_ns + FORGET_AFTER_NS
+                self._carry_out(entry, entry.keeper.link_down("no link carries the symbol", stamp))
                 self._carry_out(entry, entry.keeper.halt("the symbol is no longer collected"))
+
+    def _cover_one(self, entry: Entry, stamp: Stamp) -> None:
+        self._carry_out(entry, entry.keeper.link_up(stamp))
+        self._carry_out(entry, entry.keeper.open(stamp))
 
     def _carry_out(self, entry: Entry, actions: Iterable[Action]) -> None:
         for action in actions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hoga.domain.keeper import Keeper
 from hoga.exchanges.base import Exchange
-from hoga.wire import pb, subjects
+from hoga.wire import books, pb, subjects
 
 REMEMBERED_LINKS = 8
 EVENTS_PER_S = 20.0
@@ -20,10 +20,10 @@ class Entry:
         "_link_seqs",
         "book_subject",
         "conflated",
+        "epoch",
         "event_subject",
         "exchange",
         "keeper",
-        "message",
         "native",
         "published_at_ns",
         "published_state",
@@ -31,25 +31,36 @@ class Entry:
         "symbol",
     )
 
-    def __init__(self, exchange: Exchange, symbol: str, keeper: Keeper, epoch: int) -> None:
+    def __init__(self, exchange: Exchange, symbol: str, keeper: Keeper, epoch: int, revision: int = 0) -> None:
+        """`revision` is the last one published of this symbol in this epoch."""
         self.exchange = exchange
         self.symbol = symbol
         self.keeper = keeper
+        self.epoch = epoch
         self.native = ""
         """The exchange's own id, known from the first frame."""
-        self.revision = 0
+        self.revision = revision
         self.conflated = 0
         self.published_at_ns = 0
         """Monotonic; 0 before the first."""
         self.published_state = 0
         self.book_subject = subjects.book(exchange.code, symbol)
         self.event_subject = subjects.event(exchange.code, symbol)
-        self.message = pb.OrderBook(
-            exchange=exchange.code, symbol=symbol, verified=exchange.traits.verified, epoch=epoch
-        )
         self._link_seqs: dict[str, int] = {}
         self._event_tokens = EVENT_BURST
         self._event_at_ns = 0
+
+    def message(self, depth: int) -> pb.OrderBook:
+        """The book as a message, its best `depth` proven levels a side (0: all); revision and publish time are open."""
+        message = pb.OrderBook(
+            exchange=self.exchange.code,
+            symbol=self.symbol,
+            native_symbol=self.native,
+            verified=self.exchange.traits.verified,
+            epoch=self.epoch,
+        )
+        books.fill_book(message, self.keeper, depth)
+        return message
 
     def lost_before(self, link: str, link_seq: int) -> int:
         """How many frames of this link and symbol are missing before this one."""

@@ -11,15 +11,12 @@ from hoga.runtime.metrics import LATENCY_BUCKETS_S
 
 FRAMES = Counter("hoga_validator_frames_total", "Raw frames taken from the bus", ["exchange", "kind"])
 UNREADABLE = Counter("hoga_validator_unreadable_messages_total", "Bus messages that were no raw frame of ours")
+FOREIGN = Counter("hoga_validator_foreign_frames_total", "Frames of another market under a book's symbol", ["exchange"])
 BOOKS = Counter("hoga_validator_books_published_total", "Books put on the bus", ["exchange"])
-CONFLATED = Counter(
-    "hoga_validator_books_conflated_total", "Changes published with a later one", ["exchange"]
-)
+CONFLATED = Counter("hoga_validator_books_conflated_total", "Changes published with a later one", ["exchange"])
 FACTS = Counter("hoga_validator_facts_total", "Facts about books, by kind", ["exchange", "kind"])
 SUPPRESSED = Counter("hoga_validator_events_suppressed_total", "Events not announced: too many at once", ["exchange"])
-REQUESTS = Counter(
-    "hoga_validator_mend_requests_total", "Snapshots and the like asked for", ["exchange", "kind"]
-)
+REQUESTS = Counter("hoga_validator_mend_requests_total", "Snapshots and the like asked for", ["exchange", "kind"])
 REFUSED = Counter("hoga_validator_mend_refusals_total", "Such requests that ingest did not accept", ["exchange"])
 STATES = Gauge("hoga_validator_books", "Books by state", ["exchange", "state"])
 LATENCY = Histogram(
@@ -55,6 +52,7 @@ class ExchangeMeters:
         self._states = {state: STATES.labels(code, state.name) for state in State}
         self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe")}
         self._refused = REFUSED.labels(code)
+        self._foreign = FOREIGN.labels(code)
 
     def frame(self, snapshot: bool) -> None:
         self._counts.raw_messages += 1
@@ -83,6 +81,9 @@ class ExchangeMeters:
 
     def requested(self, kind: str) -> None:
         self._requests[kind].inc()
+
+    def foreign(self) -> None:
+        self._foreign.inc()
 
     def refused(self) -> None:
         self._refused.inc()

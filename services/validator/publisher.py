@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 
 from hoga.domain.actions import Note
 from hoga.runtime.bus import Bus
+from hoga.runtime.logs import RateLimited
 from hoga.wire import books
 from services.validator.entry import Entry
 from services.validator.metrics import Meters
@@ -24,6 +26,8 @@ from services.validator.metrics import Meters
 REPEAT_AFTER_NS = 5_000_000_000
 LAST_VALUE_AGE_S = 20.0
 """How long the stream keeps a last value whose publisher has gone."""
+
+log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -34,6 +38,8 @@ class Publisher:
         self._min_interval_ns = min_interval_ns
         self._dirty: dict[Entry, None] = {}
         self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._limited = RateLimited(log, interval_s=10.0)
         self.tap: Callable[[str, str, bytes], None] | None = None
         """Sees (exchange code, symbol, payload) of every book published."""
 
@@ -42,11 +48,17 @@ class Publisher:
         if entry in self._dirty:
             entry.conflated += 1
             self._meters.of(entry.exchange.code).conflated()
-            return
         self._dirty[entry] = None
-        if not self._scheduled:
+        if self._timer is not None and entry.published_state != entry.keeper.state:
+            self._timer.cancel()  # it waits for the least interval; a change of state does not
+            self._timer = None
+        if not self._scheduled and self._timer is None:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def forget(self, entry: Entry) -> None:
+        """The entry publishes nothing any more."""
+        self._dirty.pop(entry, None)
 
     def announce(self, entry: Entry, note: Note) -> None:
         """Publishes a fact, unless this book has announced too many of late."""
@@ -71,6 +83,7 @@ class Publisher:
 
     def _flush(self) -> None:
         self._scheduled = False
+        self._timer = None
         now_ns = time.monotonic_ns()
         dirty, self._dirty = self._dirty, {}
         wait_ns = 0
@@ -82,15 +95,20 @@ class Publisher:
             else:
                 self._publish(entry, now_ns)
         if self._dirty:
-            self._scheduled = True
-            asyncio.get_running_loop().call_later(wait_ns / 1e9, self._flush)
+            self._timer = asyncio.get_running_loop().call_later(wait_ns / 1e9, self._flush)
 
     def _publish(self, entry: Entry, now_ns: int) -> None:
-        message = entry.message
+        """Never raises: one book that cannot be written is no other's trouble."""
+        try:
+            self._send(entry, now_ns)
+        except Exception as error:
+            self._limited.log(logging.ERROR, entry.book_subject, "cannot publish %s: %r", entry.book_subject, error)
+
+    def _send(self, entry: Entry, now_ns: int) -> None:
         entry.revision += 1
         entry.published_at_ns = now_ns
         entry.published_state = entry.keeper.state
-        books.fill_book(message, entry.keeper, self._depth)
+        message = entry.message(self._depth)
         message.revision = entry.revision
         message.publish_time_ns = time.time_ns()
         payload = message.SerializeToString()

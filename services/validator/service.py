@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 
 from google.protobuf.message import DecodeError
 
@@ -16,7 +17,7 @@ from hoga.runtime.data_manager import get_orderbook_data_manager
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.service import ServiceContext
 from hoga.runtime.settings import Settings
-from hoga.wire import books, pb, subjects
+from hoga.wire import pb, subjects
 from services.validator.coverage import Coverage
 from services.validator.desk import Desk
 from services.validator.entry import Entry
@@ -53,6 +54,7 @@ class Validator:
                     idle_after_ns=int(exchange.limits.idle_timeout_s * 1e9),
                 ),
                 epoch=self.epoch,
+                late_ns=int(settings.validator.stale_after_s * 1e9),
                 publisher=self._publisher,
                 mender=mender,
                 meters=meters,
@@ -76,8 +78,11 @@ class Validator:
         log.info("validating %s; epoch %d", ", ".join(self.desks), self.epoch)
         while not self._ctx.stopping.is_set():
             stamp = self._ctx.now()
-            for desk in self.desks.values():
-                desk.tick(stamp)
+            for code, desk in self.desks.items():
+                try:
+                    desk.tick(stamp)
+                except Exception:  # one exchange's trouble is no other's
+                    self._limited.log(logging.ERROR, code, "%s: %s", code, traceback.format_exc(limit=5))
                 desk.state_counts()
             await _sleep(self._ctx.stopping, TICK_S)
         stamp = self._ctx.now()
@@ -91,7 +96,7 @@ class Validator:
         except (DecodeError, KeyError) as error:
             self._unreadable(subject, error)
             return
-        desk.raw(frame, Stamp(time.monotonic_ns(), frame.receive_time_ns))
+        desk.raw(frame, Stamp(time.monotonic_ns(), frame.receive_time_ns), time.time_ns())
 
     def _on_link(self, subject: str, payload: bytes) -> None:
         try:
@@ -133,9 +138,7 @@ class Validator:
 
 def full_book(entry: Entry, depth: int) -> pb.OrderBook:
     """The book as asked for: its best `depth` proven levels a side, 0 for all. Not a revision of the subject."""
-    message = pb.OrderBook()
-    message.CopyFrom(entry.message)
-    books.fill_book(message, entry.keeper, depth)
+    message = entry.message(depth)
     message.revision = entry.revision
     message.publish_time_ns = time.time_ns()
     return message

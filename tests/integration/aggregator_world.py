@@ -20,6 +20,7 @@ from hoga.runtime.config import Settings, UniverseSettings
 from hoga.runtime.health import HealthBoard
 from hoga.runtime.service import ServiceContext
 from hoga.wire import packing, pb, subjects
+from services.aggregator.follower import Follower
 from services.aggregator.service import Aggregator
 
 WAIT_S = 60.0
@@ -131,7 +132,21 @@ class World:
         self.aggregator = Aggregator(self.context)
         self.bus = bus
         self.universes: asyncio.Queue[pb.Universe] = asyncio.Queue()
+        self._listed = {code: asyncio.Event() for code in self.aggregator.followers}
+        for follower in self.aggregator.followers.values():
+            follower._on_listing = self._noting(follower._on_listing)
         self._task: asyncio.Task[None] | None = None
+
+    def _noting(self, on_listing: Callable[[Follower], None]) -> Callable[[Follower], None]:
+        def note(follower: Follower) -> None:
+            on_listing(follower)
+            self._listed[follower.desk.code].set()
+
+        return note
+
+    async def listed(self, code: str) -> None:
+        """Returns when the first listing of `code` has been dealt with."""
+        await asyncio.wait_for(self._listed[code].wait(), WAIT_S)
 
     async def start(self) -> None:
         await self.bus.subscribe(subjects.universe("*"), self._on_universe)

@@ -96,10 +96,13 @@ class Chromium:
             raise AssertionError(f"never true in the page: {expression}; complaints: {self.complaints}") from None
 
     async def click(self, selector: str) -> None:
-        """A real click in the middle of the first element that matches."""
+        """A real click in the middle of the first element that matches, scrolled into sight."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        await self.value(f"{found}.scrollIntoView({{ block: 'nearest' }})")
+        await self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         spot = await self.value(
-            f"(() => {{ const r = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
-            " return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            f"(() => {{ const box = {found}.getBoundingClientRect();"
+            " return [box.x + box.width / 2, box.y + box.height / 2]; })()"
         )
         for kind in ("mousePressed", "mouseReleased"):
             await self._call("Input.dispatchMouseEvent", type=kind, x=spot[0], y=spot[1], button="left", clickCount=1)

@@ -84,8 +84,7 @@ class TestChoosing:
     async def test_it_is_judged_again_without_being_asked_again(self, bus: FakeBus) -> None:
         spot = await Ingest(bus, "binance_spot", {"BTC-USDT": SPOT["BTC-USDT"]}).start()
         async with running(bus, common_currency="KRW", refresh_s=10_000.0) as world:
-            while world.aggregator.followers["binance_spot"].desk.listing is None:
-                await spot.settle()
+            await world.listed("binance_spot")
             korea = await Ingest(bus, "upbit", dict(KOREA)).start()
             korea.live()
             assert symbols(await world.next()) == ["BTC-USDT"]

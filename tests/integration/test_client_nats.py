@@ -5,57 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from hoga.client import BookView, Client, State
 from hoga.domain.errors import BusError, ConfigError
 from hoga.runtime.config import NatsSettings
-from hoga.runtime.nats_bus import NatsBus, connect_nats
+from hoga.runtime.nats_bus import connect_nats
 from hoga.testing.nats_server import NatsServer
-from hoga.wire import pb, subjects
-
-ROOT = Path(__file__).resolve().parents[2]
-EPOCH = 12
-PATIENCE_S = 20.0
-
-
-class Publisher:
-    """A validator as far as a consumer can tell: kept books, and a sign of life ten times a second."""
-
-    def __init__(self, bus: NatsBus, epoch: int = EPOCH) -> None:
-        self.bus = bus
-        self.epoch = epoch
-        self.revision = 0
-        self.alive = asyncio.create_task(self._live())
-
-    async def _live(self) -> None:
-        health = pb.Health(service="validator", epoch=self.epoch).SerializeToString()
-        while True:
-            self.bus.publish(subjects.health("validator", "a1"), health)
-            await asyncio.sleep(0.1)
-
-    def book(self, symbol: str = "BTC-USDT", *, skip: int = 0) -> int:
-        """Publishes the next revision, after `skip` that nobody will see."""
-        self.revision += 1 + skip
-        book = pb.OrderBook(
-            exchange="binance_spot",
-            symbol=symbol,
-            state=pb.BookState.BOOK_STATE_LIVE,
-            epoch=self.epoch,
-            revision=self.revision,
-            publish_time_ns=time.time_ns(),
-            price_exponent=-2,
-            bid_price=[6150010],
-            bid_size=[3],
-            ask_price=[6150020],
-            ask_size=[4],
-        )
-        assert self.bus.publish(subjects.book("binance_spot", symbol), book.SerializeToString())
-        return self.revision
+from tests.integration.cli_support import EPOCH, PATIENCE_S, ROOT, Publisher
 
 
 @pytest.fixture
@@ -66,12 +25,10 @@ def server() -> Iterator[NatsServer]:
 
 @pytest.fixture
 async def publisher(server: NatsServer) -> AsyncIterator[Publisher]:
-    bus = await connect_nats(NatsSettings(url=server.url), name="publisher")
-    await bus.ensure_stream(subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=1 << 20)
-    publisher = Publisher(bus)
+    publisher = Publisher(await connect_nats(NatsSettings(url=server.url), name="publisher"))
+    await publisher.ensure_streams()
     yield publisher
-    publisher.alive.cancel()
-    await bus.close()
+    await publisher.stop()
 
 
 async def newest(books: AsyncIterator[BookView], state: State = State.LIVE) -> BookView:
@@ -99,13 +56,11 @@ async def test_a_late_joiner_gets_the_current_book_then_the_live_ones(server: Na
 async def test_a_client_that_starts_before_the_validator_waits_for_it(server: NatsServer) -> None:
     async with Client(server.url) as client, client.books() as books:
         waiting = asyncio.create_task(newest(books))
-        bus = await connect_nats(NatsSettings(url=server.url), name="publisher")
-        await bus.ensure_stream(subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=1 << 20)
-        publisher = Publisher(bus)
+        publisher = Publisher(await connect_nats(NatsSettings(url=server.url), name="publisher"))
+        await publisher.ensure_streams()
         publisher.book()
         assert (await waiting).revision == 1
-        publisher.alive.cancel()
-        await bus.close()
+        await publisher.stop()
 
 
 async def test_a_killed_bus_makes_books_stale_and_its_return_live_again(

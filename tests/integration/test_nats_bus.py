@@ -7,10 +7,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from nats.aio.msg import Msg
 
 from hoga.domain.errors import BusError, ConfigError
-from hoga.runtime import nats_bus, nats_link
+from hoga.runtime import nats_bus, nats_link, nats_outbox
 from hoga.runtime.nats_bus import connect_nats
+from hoga.runtime.nats_plain import PlainSubscription
 from hoga.runtime.settings import NatsSettings
 from hoga.testing.nats_server import NatsServer
 
@@ -78,6 +80,35 @@ async def test_nothing_arrives_after_unsubscribe(server: NatsServer) -> None:
         bus.publish("x", b"1")
         await stays.payload(b"1")
         assert left.messages == []
+
+
+async def test_unsubscribing_while_it_is_being_made_leaves_nothing(server: NatsServer) -> None:
+    async with bus_on(server) as bus:
+        left, stays = Received(), Received()
+
+        async def receive(message: Msg) -> None:
+            left(message.subject, message.data)
+
+        plain = PlainSubscription("x", "", receive, {})
+        assert bus._link is not None
+        making = asyncio.create_task(plain.attach(bus._link))
+        await asyncio.sleep(0)
+        await plain.unsubscribe()
+        await making
+        await bus.subscribe("x", stays)
+        bus.publish("x", b"1")
+        await stays.payload(b"1")
+        assert left.messages == []
+
+
+async def test_the_memory_of_subjects_is_bounded(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_outbox, "_KNOWN_SUBJECTS", 10)
+    async with bus_on(server) as bus:
+        received = Received()
+        await bus.subscribe("x.*", received)
+        assert all(bus.publish(f"x.{index}", b"") for index in range(100))
+        await received.until(lambda: len(received.messages) == 100)
+        assert len(bus._outbox._subjects) <= 10
 
 
 async def test_requests_are_answered(server: NatsServer) -> None:
@@ -197,7 +228,7 @@ async def test_close_sends_what_was_handed_over(server: NatsServer) -> None:
         await receiver.subscribe("x", received)
         async with bus_on(server) as sender:
             for index in range(2000):
-                sender.publish("x", b"%d" % index)
+                assert sender.publish("x", b"%d" % index + bytes(2048))
         assert not sender.publish("x", b"after the end")
         await received.until(lambda: len(received.messages) == 2000)
         assert sender.uncertain == 0

@@ -177,6 +177,25 @@ async def test_many_reconnects_leave_no_task_behind(server: NatsServer) -> None:
     assert {task for task in remaining if not task.done()} == set()
 
 
+async def test_a_connection_that_breaks_under_load_leaves_no_task_behind(server: NatsServer) -> None:
+    async with bus_on(server) as bus:
+        connection = Connection(bus)
+        received = Received()
+        for index in range(20):
+            await bus.subscribe(f"x.{index}", received)
+        before = len(asyncio.all_tasks())
+        server.pause()
+        for _ in range(400):
+            bus.publish("load", bytes(64 << 10))
+            await asyncio.sleep(0)
+        await connection.count(1)
+        server.resume()
+        await connection.count(2)
+        bus.publish("x.1", b"again")
+        await received.payload(b"again")
+        assert len(asyncio.all_tasks()) <= before + 2
+
+
 async def test_closing_while_away_ends_at_once(server: NatsServer) -> None:
     async with bus_on(server) as bus:
         connection = Connection(bus)

@@ -45,6 +45,7 @@ class Follower:
     def snapshot(self, body: dict[str, Any]) -> None:
         self.last = body["lastUpdateId"]
         for side, rows in zip(self.sides, (body["bids"], body["asks"]), strict=True):
+            side.clear()  # an earlier snapshot may have been too old
             side |= {Decimal(price): Decimal(size) for price, size in rows}
 
     def event(self, event: dict[str, Any]) -> bool:

@@ -59,14 +59,16 @@ def write(path: Path, records: list[dict[str, Any]]) -> Path:
 async def test_a_binance_recording_arrives_as_it_was_and_its_snapshot_joins() -> None:
     path = tapes() / "binance_spot" / "btcusdt_20240808_depth100ms.jsonl.gz"
     expected = recorded(path, "depthUpdate")
-    async with playing(path, "max") as (simulator, http):
-        async with http.ws_connect(f"{simulator.url}/binance_spot/stream") as ws:
-            await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 5})
-            assert await ws.receive_json() == {"result": None, "id": 5}
-            url = f"{simulator.url}/binance_spot/api/v3/depth?symbol=BTCUSDT&limit=5000"
-            asking = asyncio.create_task(fetch(http, url))
-            received = [await ws.receive_str() for _ in expected]
-            snapshot = json.loads(await asking)
+    async with (
+        playing(path, "max") as (simulator, http),
+        http.ws_connect(f"{simulator.url}/binance_spot/stream") as ws,
+    ):
+        await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@depth@100ms"], "id": 5})
+        assert await ws.receive_json() == {"result": None, "id": 5}
+        url = f"{simulator.url}/binance_spot/api/v3/depth?symbol=BTCUSDT&limit=5000"
+        asking = asyncio.create_task(fetch(http, url))
+        received = [await ws.receive_str() for _ in expected]
+        snapshot = json.loads(await asking)
     assert received == expected
     first = json.loads(expected[0])["data"]["U"]
     assert first <= snapshot["lastUpdateId"]
@@ -91,12 +93,14 @@ async def test_an_upbit_recording_is_binary_and_kept_apart_by_market() -> None:
 async def test_time_between_frames_is_kept_and_divided_by_the_speed(tmp_path: Path) -> None:
     gap_ns = 1_000_000_000
     records = [{"kind": "recv", "ts_ns": n * gap_ns, "data": frame(n)} for n in range(5)]
-    async with playing(write(tmp_path / "t.jsonl", records), "10") as (simulator, http):
-        async with http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws:
-            assert json.loads(await ws.receive_str())["u"] == 0
-            began = time.monotonic()
-            assert [json.loads(await ws.receive_str())["u"] for _ in range(4)] == [1, 2, 3, 4]
-            assert time.monotonic() - began >= 0.3
+    async with (
+        playing(write(tmp_path / "t.jsonl", records), "10") as (simulator, http),
+        http.ws_connect(f"{simulator.url}/binance_spot/ws/abcusdt@depth") as ws,
+    ):
+        assert json.loads(await ws.receive_str())["u"] == 0
+        began = time.monotonic()
+        assert [json.loads(await ws.receive_str())["u"] for _ in range(4)] == [1, 2, 3, 4]
+        assert time.monotonic() - began >= 0.3  # 4 s of tape; it can only be late
 
 
 async def test_a_rest_answer_waits_for_its_place_and_later_ones_replace_it(tmp_path: Path) -> None:

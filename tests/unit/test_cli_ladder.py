@@ -97,7 +97,6 @@ def test_columns_do_not_jump_when_digits_come_and_go() -> None:
     ladder = Ladder("x")
     wide = ladder.levels(view([(10012, 5)], [(10013, 7)]), 80, 1)
     narrow = ladder.levels(view([(10000, 5)], [(10100, 7)]), 80, 1)
-    assert [line.plain.rindex("1") for line in (wide[1],)] != []
     assert "101.00" in narrow[1].plain
     assert wide[1].plain.index("100.13") == narrow[1].plain.index("101.00")
 

@@ -51,7 +51,7 @@ async def test_a_book_is_found_by_the_exchanges_own_id(bus: FakeBus) -> None:
 
 async def test_every_mistake_is_one_line_that_helps(bus: FakeBus) -> None:
     async with Client(bus=bus, stale_after_s=0) as client:
-        with pytest.raises(ConfigError, match="unknown exchange 'upbitt'.*'upbit'"):
+        with pytest.raises(ConfigError, match=r"unknown exchange 'upbitt'.*'upbit'"):
             await find_book(client, "upbitt", "BTC-KRW")
         with pytest.raises(ConfigError, match="nothing is collected of upbit yet: does `hoga up`"):
             await find_book(client, "upbit", "BTC-KRW")

@@ -80,6 +80,15 @@ def test_a_new_life_of_the_publisher_is_told_and_loses_nothing() -> None:
     assert [(book.lost, book.new_epoch) for book in drain(inbox)] == [(0, False), (2, False), (0, True), (0, False)]
 
 
+def test_a_new_life_is_told_even_where_its_first_book_was_skipped() -> None:
+    inbox = trusting()
+    inbox.offer(message(1), 0)
+    drain(inbox)
+    inbox.offer(message(1, epoch=2), 0)
+    inbox.offer(message(2, epoch=2), 0)
+    assert [(book.new_epoch, book.skipped) for book in drain(inbox)] == [(True, 1)]
+
+
 def test_losses_of_one_symbol_are_not_anothers() -> None:
     inbox = trusting()
     inbox.offer(message(1, symbol="BTC-KRW"), 0)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from hoga.domain.errors import FrameError
 from hoga.domain.types import Update
-from hoga.runtime.data_lines import book_line, book_record, decimal_text, raw_line
+from hoga.runtime.data_lines import book_line, book_record, raw_line
 from hoga.runtime.statistics import ExchangeCounts, render_statistics
 from hoga.wire import pb
 
@@ -125,7 +125,19 @@ class TestBookLine:
         assert book_line(TIME_NS, record) == before
 
     @pytest.mark.parametrize(
-        "book", [{...}, None, 5, "book", [1, 2], b"\xff\xff", {"bids": "text"}, {"bids": 5}, {"asks": {"1": "2"}}]
+        "book",
+        [
+            {...},
+            None,
+            5,
+            "book",
+            [1, 2],
+            b"\xff\xff",
+            {"bids": "text"},
+            {"bids": 5},
+            {"asks": {"1": "2"}},
+            pb.OrderBook(bid_price=[1]),
+        ],
     )
     def test_what_is_no_book_is_refused_with_what_was_found(self, book: object) -> None:
         with pytest.raises(FrameError) as caught:
@@ -154,6 +166,13 @@ class TestRawLine:
             '"final_update_id": 123456790, "bids": [["61500.10", "1.2"]], "asks": []}'
         )
 
+    def test_without_ids_the_ids_are_zero(self) -> None:
+        update = Update("KRW-BTC", True, [], [])
+        assert raw_line(TIME_NS, update).endswith(
+            '{"type": "depth_snapshot", "symbol": "krw-btc", "first_update_id": 0, "final_update_id": 0, '
+            '"bids": [], "asks": []}'
+        )
+
     def test_mappings_and_frames_follow_the_same_words(self) -> None:
         assert raw_line(TIME_NS, {"type": "depth_update", "bids": []}).endswith(
             '] depthUpdate raw: {"type": "depth_update", "bids": []}'
@@ -171,9 +190,3 @@ class TestRawLine:
     def test_anything_else_is_refused(self) -> None:
         with pytest.raises(FrameError, match="found int 5"):
             raw_line(TIME_NS, 5)  # type: ignore[arg-type]
-
-
-@settings(deadline=None)
-@given(st.integers(0, 10**18), st.integers(-18, 6))
-def test_decimal_text_is_exact(mantissa: int, exponent: int) -> None:
-    assert Decimal(decimal_text(mantissa, exponent)) == Decimal(mantissa).scaleb(exponent)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hoga.wire import pb, subjects
-from services.monitor.books import LIVE, UNKNOWN, Book, BookTable
+from services.monitor.books import HALTED, LIVE, UNKNOWN, Book, BookTable
 from services.monitor.problems import Severity
 from services.monitor.trouble import book_problems
 
@@ -62,11 +63,12 @@ def test_lost_messages_are_counted_without_decoding_each(arrives: list[bool], re
     assert desk.book.lost == arrives.count(False)
 
 
-def test_a_new_epoch_counts_its_revisions_afresh() -> None:
+@pytest.mark.parametrize(("before", "after"), [(900, 5), (5, 900)])
+def test_a_new_epoch_counts_its_revisions_afresh(before: int, after: int) -> None:
     desk = Desk()
-    desk.take(book(900))
+    desk.take(book(before))
     desk.refresh()
-    desk.take(book(5, epoch=EPOCH + 1))
+    desk.take(book(after, epoch=EPOCH + 1))
     desk.refresh()
     assert desk.book.lost == 0
 
@@ -110,9 +112,16 @@ def test_a_book_whose_validator_is_doubted_is_unknown_and_live_again_after() -> 
     doubts = ["", "its validator has been silent for 4 s", ""]
     states = []
     for doubt in doubts:
-        desk.table.refresh(desk.clock.forward(1), lambda epoch, doubt=doubt: doubt if epoch == EPOCH else "wrong epoch")
+        desk.table.refresh(desk.clock.forward(1), {EPOCH: doubt}.__getitem__)
         states.append((desk.book.state, desk.book.reason))
     assert states == [(LIVE, ""), (UNKNOWN, doubts[1]), (LIVE, "")]
+
+
+def test_a_halted_book_stays_halted_without_its_validator() -> None:
+    desk = Desk()
+    desk.take(book(state=pb.BookState.BOOK_STATE_HALTED))
+    desk.table.refresh(desk.clock.forward(1), lambda _epoch: "its validator is gone")
+    assert desk.book.state == HALTED
 
 
 def test_what_cannot_be_decoded_is_unknown_and_harms_no_other_book() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -159,12 +160,23 @@ def test_a_quiet_market_is_left_alone() -> None:
     assert not scene.asked
 
 
+def test_what_moved_on_the_last_connection_proves_nothing_about_this_one() -> None:
+    scene = Scene()
+    for _ in range(60):
+        scene.second()
+        scene.manager.observe_books({("upbit", "BTC-KRW"): 10}, scene.clock())
+    for _ in range(300):
+        scene.second(grow=1, link="upbit-0.a2")
+        scene.manager.observe_books({}, scene.clock())
+    assert not scene.asked
+
+
 def test_one_link_is_asked_ever_more_rarely() -> None:
     scene = Scene()
     for still_s in range(3600):
         scene.second(grow=0, age_s=still_s)
     times = [at for at, _ in scene.asked]
-    pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(times)]
     assert pauses == [30, 60, 120, 240, 480, 600, 600, 600, 600][: len(pauses)]
     assert 6 <= len(times) <= 10
 
@@ -287,6 +299,16 @@ def test_totals_that_both_grow_within_the_patience_are_never_probed(steps: list[
         found.observe_published("upbit", "i1", published, now)
         found.observe_validated("upbit", "v1", validated)
         assert found.check(now).probes == frozenset()
+
+
+def test_a_monitor_that_comes_late_takes_standing_totals_for_what_they_are() -> None:
+    clock, found = Clock(), manager()
+    for number in range(30):
+        now = clock.forward(1)
+        found.observe_link(status(frames=number), now)
+        found.observe_validated("upbit", "v1", 900_000)
+        found.observe_published("upbit", "i1", 1_000_000, now)
+        assert found.check(now) == Findings((), (), frozenset())
 
 
 def test_a_restart_of_ingest_is_no_loss_of_frames() -> None:

@@ -61,8 +61,9 @@ def test_a_silent_validator_takes_its_books_with_it_within_seconds() -> None:
     for _ in range(3):
         room.second()
     room.silent.add("validator")
-    for _ in range(4):
+    for _ in range(20):
         room.second()
+    assert len(room.texts()) == 1, "one cause, one alert"
     state = room.watch.state()
     assert state.verdict.live == 0
     assert state.verdict.level == "critical"
@@ -70,6 +71,15 @@ def test_a_silent_validator_takes_its_books_with_it_within_seconds() -> None:
     room.silent.clear()
     room.second()
     assert room.watch.verdict().level == "ok"
+
+
+def test_a_system_without_any_validator_is_told_once() -> None:
+    room = Room()
+    room.silent.add("validator")
+    for _ in range(20):
+        room.second()
+    assert room.texts() == ["none is heard of"]
+    assert room.watch.verdict().level == "critical"
 
 
 def test_a_book_of_a_validator_long_gone_is_not_believed() -> None:

@@ -173,13 +173,29 @@ async def test_no_request_leaves_while_the_exchange_has_banned_us(server: Server
 
 async def test_who_waits_when_the_gate_closes_is_sent_away(server: Server) -> None:
     server.answer = says(429, Retry_After="60")
-    async with client_on(server) as client:
+    async with client_on(server, weight_per_minute=60) as client, asyncio.timeout(20):
+        # The budget alone would keep the last of them waiting for 46 s.
         results = await asyncio.gather(
             *(client.get(RestRequest(f"/{index}")) for index in range(50)), return_exceptions=True
         )
+        refused_at = time.monotonic()
         assert all(isinstance(result, RestError) and result.retry_after_s for result in results)
         assert len(server.paths) <= MAX_IN_FLIGHT
         assert client.waiting == 0
+        # We evidently spent too much: when the gate opens, there is no burst.
+        assert client.budget.delay_s(1, refused_at + 0.5) > 0
+
+
+async def test_a_gate_that_closes_just_as_a_request_gets_its_turn_holds_it_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with client_on(server) as client:
+        # Between the turn and the sending another request's refusal is read.
+        monkeypatch.setattr(client.budget, "take", lambda weight, now: client.gate.close(429, 60.0, 10.0))
+        with pytest.raises(RestError, match="REST is closed"):
+            await client.get(RestRequest("/"))
+        assert server.paths == []
+        assert client.stats.requests == 0
 
 
 async def test_without_retry_after_the_time_grows_until_a_success(server: Server) -> None:

@@ -47,6 +47,7 @@ async def main(ctx):
     if mode == "bug": raise ZeroDivisionError("a bug")
     if mode == "return": return
     await ctx.stopping.wait()
+    for _ in range(100): ctx.bus.publish("last.things", bytes(32 << 10))
     ctx.bus.publish("last.words", b"goodbye")
     print("draining", flush=True)
     if mode == "stubborn": await asyncio.sleep(3600)

@@ -39,13 +39,13 @@ class Desk:
     def stamp(self) -> Stamp:
         return Stamp(int(self.now_s * 1e9), START_MS * 1_000_000 + int((self.now_s - 1000) * 1e9))
 
-    def call(self, path: str, *, client: str = "a", origin: bool = False, **query: str) -> Call:
+    def call(self, path: str, *, client: str = "a", origin: bool = False, **query: Any) -> Call:
         return Call(path, query, client, self.stamp, origin)
 
-    def get(self, path: str, *, client: str = "a", origin: bool = False, **query: str) -> Answer:
+    def get(self, path: str, *, client: str = "a", origin: bool = False, **query: Any) -> Answer:
         return self.dialect.rest(self.call(path, client=client, origin=origin, **query))
 
-    def open(self, path: str, **query: str) -> Session:
+    def open(self, path: str, **query: Any) -> Session:
         opened = self.dialect.open(self.call(path, **query))
         assert isinstance(opened, Session)
         return opened

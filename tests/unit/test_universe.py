@@ -160,6 +160,12 @@ class TestRates:
         assert rated([thin, thick])["KRW"] == Decimal("0.0007")
         assert rated([thick, thin])["KRW"] == Decimal("0.0007")
 
+    def test_chains_of_equal_length_are_compared_by_what_their_turnover_is_worth(self) -> None:
+        prices = [price("BTC", "USDT", "60000"), price("ETH", "USDT", "3000")]
+        by_btc, by_eth = price("XMR", "BTC", "0.005", turnover="1"), price("XMR", "ETH", "0.11", turnover="10")
+        assert rated([*prices, by_btc, by_eth])["XMR"] == 300
+        assert rated([by_eth, by_btc, *prices])["XMR"] == 300
+
     def test_spot_is_preferred_to_a_perpetual_however_much_that_trades(self) -> None:
         assert rated([price("BTC", "USDT", "1", "9e9", spot=False), price("BTC", "USDT", "2", "1")])["BTC"] == 2
         assert rated([price("BTC", "USDT", "1", spot=False)])["BTC"] == 1

@@ -12,6 +12,7 @@ deleting a level that is not there is normal. Sources: binance-spot-api-docs, de
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -51,7 +52,7 @@ class Depth(msgspec.Struct, gc=False):
     a: list[tuple[str, str]]
     E: EpochTime = 0
     T: EpochTime = 0
-    pu: int | None = None
+    pu: Seq | None = None
     e: str = "depthUpdate"
 
 
@@ -61,7 +62,7 @@ class CombinedDepth(msgspec.Struct, gc=False):
 
 
 class Snapshot(msgspec.Struct, gc=False):
-    lastUpdateId: int
+    lastUpdateId: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
     E: EpochTime = 0
@@ -91,8 +92,8 @@ class ExchangeInfo(msgspec.Struct, gc=False):
 
 class DayTicker(msgspec.Struct, gc=False):
     symbol: str
-    lastPrice: str = "0"
-    quoteVolume: str = "0"
+    lastPrice: str
+    quoteVolume: str
 
 
 class Failure(msgspec.Struct, gc=False):
@@ -163,10 +164,7 @@ class BinanceStrategy(ConnectionStrategy):
     def match_rest(self, url: str) -> RestMatch | None:
         path, query = path_and_query(url)
         if path.endswith("/depth") and "symbol" in query:
-            limit = query.get("limit", "")
-            return RestMatch(
-                RestKind.SNAPSHOT, query["symbol"].upper(), int(limit) if limit.isdigit() else self.default_depth
-            )
+            return RestMatch(RestKind.SNAPSHOT, query["symbol"].upper(), _limit(query) or self.default_depth)
         if path.endswith("/exchangeInfo"):
             return RestMatch(RestKind.INSTRUMENTS)
         if path.endswith("/ticker/24hr"):
@@ -206,6 +204,11 @@ class BinanceStrategy(ConnectionStrategy):
         return _route_answer(control)
 
 
+def _limit(query: dict[str, str]) -> int:
+    text = query.get("limit", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 7 else 0
+
+
 def _route_answer(control: Control) -> Route:
     request_id = control.id if isinstance(control.id, int) else None
     if control.error is not None:
@@ -223,10 +226,7 @@ class BinanceHandler(DataHandler):
     """Parsing; the two markets differ only in the id that a delta builds on."""
 
     def parse(self, frame: bytes) -> list[Update]:
-        if frame.startswith(b'{"stream"'):
-            depth = decode(_combined, frame).data
-        else:
-            depth = self._parse_plain(frame)
+        depth = decode(_combined, frame).data if frame.startswith(b'{"stream"') else self._parse_plain(frame)
         if depth.e != "depthUpdate":
             raise FrameError("shape", f"expected a depthUpdate, found {snippet(depth.e)!r}")
         if depth.u < depth.U:
@@ -251,8 +251,8 @@ class BinanceHandler(DataHandler):
         found: list[Turnover] = []
         for body in bodies:
             tickers = decode(_tickers, body)
-            for ticker in tickers if isinstance(tickers, list) else [tickers]:
-                found.append(Turnover(ticker.symbol, ticker.lastPrice, ticker.quoteVolume))
+            every = tickers if isinstance(tickers, list) else [tickers]
+            found += [Turnover(ticker.symbol, ticker.lastPrice, ticker.quoteVolume) for ticker in every]
         return found
 
     def normalize_symbol(self, native: str) -> str:

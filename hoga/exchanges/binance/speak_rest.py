@@ -212,7 +212,7 @@ class BinanceRest:
 
     def _filters(self, listing: Listing) -> list[dict[str, str]]:
         price, size = listing.price_decimals, listing.size_decimals
-        tick, step = fixed(listing.tick, price), fixed(1, size)
+        tick, step = fixed(listing.tick, price), fixed(listing.size_step, size)
         return [
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": fixed(10**15, price), "tickSize": tick},
             {"filterType": "LOT_SIZE", "minQty": step, "maxQty": fixed(10**13, size), "stepSize": step},

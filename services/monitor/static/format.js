@@ -33,8 +33,12 @@ export function bps(value) {
   return Math.abs(value) < 10 ? value.toFixed(2) : value.toFixed(1);
 }
 
-// An exact decimal text, cut for a narrow column; the whole text belongs in a title.
-export const short = (text) => compact.format(Number(text));
+// An exact decimal text, cut to five characters for a narrow column; the whole text belongs in a title.
+export function short(text) {
+  const value = Number(text);
+  if (value < 1) return value > 0 && value < 0.0005 ? "<.001" : value.toFixed(3);
+  return compact.format(value);
+}
 
 export const megabytes = (bytes) => `${Math.round(bytes / 1_048_576)} MB`;
 
