@@ -211,12 +211,16 @@ class _FinerPriceError(FinerError):
 
 def _column(levels: list[Level], price_decimals: int, size_decimals: int) -> list[tuple[int, int]]:
     column = []
-    for price_text, size_text in levels:
-        try:
+    price = 0
+    try:
+        for price_text, size_text in levels:
+            price = 0  # tells below which of the two was being read
             price = scale(price_text, price_decimals)
-        except FinerError as finer:
-            raise _FinerPriceError(finer.decimals) from None
+            if not price:
+                raise FrameError("number", f"price zero (size {size_text[:40]!r})")
+            column.append((price, scale(size_text, size_decimals)))
+    except FinerError as finer:
         if not price:
-            raise FrameError("number", f"price zero (size {size_text[:40]!r})")
-        column.append((price, scale(size_text, size_decimals)))
+            raise _FinerPriceError(finer.decimals) from None
+        raise
     return column

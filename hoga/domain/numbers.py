@@ -12,6 +12,7 @@ Rules for text from outside:
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from hoga.domain.errors import FrameError, snippet
 
@@ -34,6 +35,7 @@ class FinerError(Exception):
         self.decimals = decimals
 
 
+@lru_cache(maxsize=16384)
 def scale(text: str, decimals: int) -> int:
     """The integer `text * 10**decimals`, exactly; not negative.
 
@@ -41,11 +43,19 @@ def scale(text: str, decimals: int) -> int:
     """
     # The common case first: plain notation. int() itself would take '1_0', ' 1' and other scripts' digits.
     whole, _, fraction = text.partition(".")
+    if len(fraction) > decimals:
+        fraction = fraction.rstrip("0")
+    missing = decimals - len(fraction)
     digits = whole + fraction
-    if digits.isascii() and digits.isdigit() and whole and len(digits) <= MAX_DIGITS and text[-1] != ".":
-        missing = decimals - len(fraction)
-        if missing >= 0:
-            return int(digits) * POW10[missing]
+    if (
+        missing >= 0
+        and len(digits) <= MAX_DIGITS
+        and whole
+        and text[-1] != "."
+        and digits.isascii()
+        and digits.isdigit()
+    ):
+        return int(digits) * POW10[missing]
     mantissa, needed = parse(text)
     if needed > decimals:
         raise FinerError(needed)
