@@ -25,7 +25,8 @@ def test_there_are_the_three_dashboards() -> None:
 def test_a_dashboard_is_described_fixed_and_free_of_one_servers_ids(path: Path) -> None:
     board = load(path)
     assert board["editable"] is False
-    assert board["title"] and board["description"]
+    assert board["title"]
+    assert board["description"]
     assert "id" not in board
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
@@ -41,7 +42,8 @@ def test_every_panel_says_what_it_shows_and_in_which_unit(path: Path) -> None:
     assert len(set(titles)) == len(titles)
     for panel in panels(board):
         title = panel["title"]
-        assert title and len(panel["description"]) > 20, title
+        assert title
+        assert len(panel["description"]) > 20, title
         assert panel["fieldConfig"]["defaults"]["unit"], title
         assert panel["datasource"] == DATASOURCE, title
         assert panel["targets"], title
@@ -59,7 +61,7 @@ def test_no_panel_covers_another_or_leaves_the_grid(path: Path) -> None:
     board = load(path)
     for panel in board["panels"]:
         place = panel["gridPos"]
-        assert place["x"] >= 0 and place["x"] + place["w"] <= 24, panel["title"]
+        assert 0 <= place["x"] <= 24 - place["w"], panel["title"]
     for one, other in combinations(board["panels"], 2):
         assert not _overlap(one["gridPos"], other["gridPos"]), (one["title"], other["title"])
 

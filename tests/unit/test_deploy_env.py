@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from deploy import env_example
@@ -25,10 +26,9 @@ def test_env_example_is_current() -> None:
 
 
 def test_every_variable_has_a_line_of_meaning() -> None:
-    lines = EXAMPLE.splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(EXAMPLE.splitlines()):
         if re.match(r"#HOGA_[A-Z0-9_<>]+=", line):
-            assert before.startswith("# ") and len(before) > 12, line
+            assert re.match(r"# .{10}", before), line
 
 
 def test_the_defaults_are_settings_that_load() -> None:

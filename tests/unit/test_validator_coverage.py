@@ -1,0 +1,86 @@
+"""Which symbols a live link carries, by what ingest reports."""
+
+from __future__ import annotations
+
+from hoga.wire import pb
+from services.validator.coverage import NOTHING, Coverage
+
+S = 1_000_000_000
+
+
+def report(
+    link="L1", state=pb.LinkState.LINK_STATE_CONNECTED, symbols=("A", "B"), slot="s0", **fields
+) -> pb.LinkStatus:
+    return pb.LinkStatus(exchange="x", link=link, slot=slot, state=state, symbols=list(symbols), **fields)
+
+
+def coverage() -> Coverage:
+    return Coverage(silent_after_ns=3 * S, idle_after_ns=15 * S)
+
+
+def test_a_connected_link_covers_its_symbols_and_a_lost_one_says_why() -> None:
+    watch = coverage()
+    assert watch.status(report(), 0).covered == {"A", "B"}
+    assert watch.live_links == {"L1"}
+    assert watch.status(report(), S) == NOTHING
+    lost = watch.status(report(state=pb.LinkState.LINK_STATE_BACKOFF, reason="reset by peer"), 2 * S)
+    assert lost.lost == {"A": "reset by peer", "B": "reset by peer"}
+    assert not watch.live_links
+    assert watch.status(report(link="L2"), 3 * S).covered == {"A", "B"}
+
+
+def test_a_link_that_is_no_longer_reported_is_dead_and_one_report_revives_it() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    assert watch.tick(2 * S) == NOTHING
+    assert set(watch.tick(4 * S).lost) == {"A", "B"}
+    assert watch.tick(5 * S) == NOTHING
+    assert watch.status(report(), 6 * S).covered == {"A", "B"}
+
+
+def test_a_connected_link_on_which_nothing_arrives_is_dead() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    assert set(watch.status(report(last_frame_age_ns=16 * S), S).lost) == {"A", "B"}
+
+
+def test_a_symbol_that_leaves_the_subscription_is_dropped_and_no_other_is_touched() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    change = watch.status(report(symbols=("A", "C")), S)
+    assert (change.covered, change.lost, change.dropped) == ({"C"}, {}, {"B"})
+
+
+def test_a_symbol_that_moves_to_another_slot_stays_covered() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    watch.status(report(slot="s1", link="L9", symbols=("B",)), S)
+    change = watch.status(report(symbols=("A",)), 2 * S)
+    assert change == NOTHING or (not change.lost and not change.dropped)
+
+
+def test_a_planned_reconnect_moves_an_unreported_break_breaks() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    assert watch.status(report(link="L2"), S).moved == {"A", "B"}
+    assert watch.live_links == {"L2"}
+    assert watch.status(report(link="L2", reconnects=1), 2 * S) == NOTHING
+    broken = watch.status(report(link="L3", reconnects=2), 3 * S)
+    assert set(broken.broken) == {"A", "B"}
+
+
+def test_frames_that_ingest_threw_away_break_its_symbols() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    assert set(watch.status(report(dropped=3), S).broken) == {"A", "B"}
+    assert watch.status(report(dropped=3), 2 * S) == NOTHING
+
+
+def test_a_closed_slot_is_no_live_one_and_an_empty_closed_one_is_forgotten() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    closed = watch.status(report(state=pb.LinkState.LINK_STATE_CLOSED, reason="ingest stops"), S)
+    assert closed.lost == {"A": "ingest stops", "B": "ingest stops"}
+    assert not closed.dropped, "stopped is not the same as no longer wanted"
+    gone = watch.status(report(state=pb.LinkState.LINK_STATE_CLOSED, symbols=()), 2 * S)
+    assert gone.dropped == {"A", "B"}
