@@ -52,7 +52,7 @@ async def connected_client(nats: NatsSettings, name: str) -> AsyncIterator[Clien
     try:
         await client.connect()
     except BusError as error:
-        why = "" if _is_plain_absence(str(error)) else f" ({error})"
+        why = "" if _is_absence(str(error)) else f" ({error})"
         raise BusError(
             f"cannot reach NATS at {shown(nats.url)}{why}: is `hoga up` or docker compose running?"
         ) from None
@@ -72,5 +72,5 @@ def _without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _is_plain_absence(text: str) -> bool:
-    return "refused" in text.lower() or "does not answer" in text
+def _is_absence(text: str) -> bool:
+    return "does not answer" in text

@@ -1,12 +1,13 @@
 """A full-screen picture that is redrawn, and the one key that ends it.
 
-The terminal is given back as it was on every way out: q, Ctrl-C, an error, a closed window.
+The terminal is given back as it was on every way out: q, Ctrl-C, an error, SIGTERM.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import termios
 import tty
@@ -68,8 +69,15 @@ async def full_screen(console: Console) -> AsyncIterator[Screen]:
     """Takes over the terminal until the block ends."""
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
         screen = Screen(console, live)
-        async with _keys(screen.leave):
-            yield screen
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, screen.leave)
+        try:
+            async with _keys(screen.leave):
+                yield screen
+        finally:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                loop.remove_signal_handler(number)
 
 
 def interactive(console: Console) -> bool:

@@ -66,8 +66,8 @@ class History:
 @st.composite
 def histories(draw: st.DrawFn, *, min_changes: int = 2, max_changes: int = 40, drift: bool = True) -> History:
     """A market that moves: prices near a mid that wanders, deletes of levels there and not there."""
-    bids: Side = {price: 10 for price in range(90, 100)}
-    asks: Side = {price: 10 for price in range(101, 111)}
+    bids: Side = dict.fromkeys(range(90, 100), 10)
+    asks: Side = dict.fromkeys(range(101, 111), 10)
     mid = 100
     truth = [(dict(bids), dict(asks))]
     changes: list[Change] = []
@@ -81,7 +81,8 @@ def histories(draw: st.DrawFn, *, min_changes: int = 2, max_changes: int = 40, d
     for bid, distance, size, move in steps:
         mid = max(30, mid + (move if drift else 0))
         price = mid - distance if bid else mid + distance
-        wanted = [Change(not bid, other, 0) for other in sorted(asks if bid else bids) if _crosses(bid, price, other, size)]
+        opposite = sorted(asks if bid else bids)
+        wanted = [Change(not bid, other, 0) for other in opposite if _crosses(bid, price, other, size)]
         for change in [*wanted, Change(bid, price, size)]:
             side = bids if change.bid else asks
             if change.size:

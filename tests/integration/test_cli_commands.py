@@ -210,6 +210,15 @@ async def test_top_without_a_terminal_prints_one_picture(server: NatsServer, pub
     assert "validator a1" in outcome.out
 
 
+async def test_a_login_that_is_refused_is_one_line_that_names_the_settings() -> None:
+    with NatsServer(config="authorization { users = [{user: me, password: right}] }") as server:
+        for variables in ({}, {"HOGA_NATS_USER": "me", "HOGA_NATS_PASSWORD": "wrong"}):
+            outcome = await hoga("--nats", server.url, "top", "--once", **variables)
+            assert outcome.code == 2
+            assert "check HOGA_NATS_USER and HOGA_NATS_PASSWORD" in one_line(outcome.err)
+            assert "wrong" not in outcome.err
+
+
 # In a terminal.
 
 
@@ -254,6 +263,16 @@ async def test_top_draws_and_leaves(server: NatsServer, publisher: Publisher) ->
         await terminal.until("validator a1")
         terminal.type("q")
         assert await terminal.end() == 0
+        assert terminal.settings == terminal.before
+
+
+async def test_a_termination_gives_the_terminal_back(server: NatsServer, publisher: Publisher) -> None:
+    publisher.book()
+    async with Terminal("--nats", server.url, "top") as terminal:
+        await terminal.until("validator a1")
+        terminal.process.send_signal(signal.SIGTERM)
+        await terminal.until("\x1b[?1049l")
+        await terminal.end()
         assert terminal.settings == terminal.before
 
 

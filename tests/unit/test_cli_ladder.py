@@ -84,6 +84,13 @@ def test_a_book_of_everyday_numbers_fits_80_columns_with_bars() -> None:
     assert "spread 1.00" in lines[10].plain
 
 
+def test_the_smallest_level_still_has_a_bar_and_the_largest_the_longest() -> None:
+    lines = Ladder("x").levels(view([(100, 10**12), (99, 1)], [(101, 1)]), 80, 2)
+    bars = ["".join(char for char in line.plain if char in "█▐▏▎▍▌▋▊▉") for line in lines]
+    assert [len(bar) > 0 for bar in bars] == [False, False, True, False, True, True]
+    assert len(bars[4]) > 10 * len(bars[5])
+
+
 def test_the_best_prices_meet_in_the_middle() -> None:
     lines = Ladder("x").levels(view([(100, 5), (99, 6)], [(101, 7), (102, 8)], size_exponent=0), 80, 2)
     numbers = [line.plain.replace("█", "").replace("▐", "").split()[:2] for line in lines]

@@ -268,6 +268,8 @@ def test_many_lives_are_not_remembered_for_ever() -> None:
     for epoch in range(10_000):
         publishers.life(epoch, 0)
         publishers.heard(epoch, 0)
+        publishers.heard(7, 0)
+    assert publishers.life(7, 0) is Life.ALIVE
     publishers.heard(9_999, 5)
     assert publishers.life(9_999, PATIENCE_NS + 5) is Life.ALIVE
     assert publishers.life(0, 0) is Life.UNKNOWN

@@ -88,3 +88,10 @@ def test_every_metric_that_is_asked_for_is_declared_by_a_service() -> None:
     missing = {name for name in asked if re.sub(r"_(total|bucket|count|sum)$", "", name) not in families}
     assert not missing
     assert len(asked) > 25
+
+
+def test_every_alert_has_a_test() -> None:
+    tried = (ROOT / "tests" / "stack" / "alerts_test.yml").read_text("utf-8")
+    alerts = re.findall(r"- alert: (\w+)", ALERTS.read_text("utf-8"))
+    assert len(alerts) > 10
+    assert [alert for alert in alerts if alert not in tried] == []

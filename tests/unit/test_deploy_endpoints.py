@@ -10,7 +10,7 @@ import pytest
 from deploy import endpoints
 from hoga.domain.errors import ConfigError
 from hoga.exchanges import registry
-from hoga.runtime.config import load_settings
+from hoga.runtime.config import Settings, load_settings
 from tests.unit.deploy_http import Answers, answering
 
 
@@ -34,7 +34,7 @@ def test_where_no_simulator_answers_the_exchanges_are_real(
 ) -> None:
     monkeypatch.setattr(endpoints, "SIMULATOR", "no-such-host.invalid")
     assert endpoints.main() == 0
-    assert load_settings(file, env={}) == load_settings(env={"HOGA_CONFIG": ""})
+    assert load_settings(file, env={}) == Settings()
     assert "REAL" in capsys.readouterr().out
 
 
@@ -68,7 +68,7 @@ def test_a_running_stack_is_not_turned_over(file: Path, now: bool) -> None:
     with pytest.raises(ConfigError, match=r"ingest-upbit: running on .*down"):
         endpoints.refuse_to_mix(file, now, lambda: ["ingest-upbit"])
     endpoints.refuse_to_mix(file, not now, lambda: ["ingest-upbit"])
-    endpoints.refuse_to_mix(file, now, lambda: [])
+    endpoints.refuse_to_mix(file, now, list)
 
 
 def test_a_first_start_has_nothing_to_mix_with(file: Path) -> None:

@@ -1,0 +1,237 @@
+"""docker-compose.yml, brought up for real with simulated exchanges (`make stack`).
+
+What a user would look at: books from outside, the web page, the metrics; and what must hold of every
+container: limits, users, read-only roots, passwords, and that a crash of any process heals by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+from nats import errors as nats_errors
+from nats.aio.client import Client as NatsClient
+
+from hoga.client import Client
+from hoga.client.book import BookView
+from hoga.domain.errors import BusError
+from hoga.domain.types import State
+from hoga.runtime.nats_bus import connect_nats
+from hoga.runtime.settings import NatsSettings
+
+from .compose import PASSWORDS, CommandError, Stack, run
+from .conftest import SETTINGS, say
+
+BOOKS = {
+    "binance_future": "BTC-USDT",
+    "binance_spot": "BTC-USDT",
+    "upbit": "BTC-KRW",
+    "bithumb": "BTC-KRW",
+}
+PATIENCE_S = 90.0
+OURS = "hoga:local"
+
+
+def reader_settings(stack: Stack) -> NatsSettings:
+    url = f"nats://127.0.0.1:{stack.ports['NATS_PORT']}"
+    return NatsSettings(url=url, user="consumer", password=PASSWORDS["CONSUMER"])
+
+
+def reader(stack: Stack) -> Client:
+    return Client(settings=reader_settings(stack), timeout_s=30.0)
+
+
+async def live_book(client: Client, exchange: str, *, after_ns: int = 0) -> BookView:
+    """The first LIVE book of the exchange that was published after `after_ns`."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for book in client.books(exchange, BOOKS[exchange]):
+            if book.state is State.LIVE and book.publish_time_ns > after_ns:
+                return book
+    raise AssertionError(f"the books of {exchange} ended")
+
+
+async def live_books(stack: Stack, *, after_ns: int = 0) -> dict[str, BookView]:
+    async with reader(stack) as client:
+        found = await asyncio.gather(*(live_book(client, exchange, after_ns=after_ns) for exchange in BOOKS))
+    return dict(zip(BOOKS, found, strict=True))
+
+
+# --- what comes out
+
+
+async def test_live_books_of_four_exchanges_reach_a_reader_outside(
+    stack: Stack, record_property: pytest.RecordProperty
+) -> None:
+    books = await live_books(stack)
+    seconds = time.time() - stack.started
+    say(f"LIVE books of {len(books)} exchanges {seconds:.1f} s after `up` was called")
+    record_property("seconds_to_live_books", round(seconds, 1))
+    for exchange, book in books.items():
+        assert (book.exchange, book.symbol) == (exchange, BOOKS[exchange])
+        assert book.bids[0].price < book.asks[0].price
+
+
+async def test_the_settings_of_dotenv_arrive(stack: Stack) -> None:
+    books = await live_books(stack)
+    depth = int(SETTINGS["HOGA_VALIDATOR_DEPTH"])
+    assert {len(side) for book in books.values() for side in (book.bids, book.asks)} == {depth}
+    async with reader(stack) as client:
+        universe = await client.universe("upbit")
+    assert universe is not None
+    assert len(universe.entries) == int(SETTINGS["HOGA_SIMULATOR_SYMBOLS"])
+
+
+async def test_a_reader_may_ask_for_the_full_book(stack: Stack) -> None:
+    await live_books(stack)
+    async with reader(stack) as client:
+        book = await client.full_book("binance_spot", "BTC-USDT")
+    assert len(book.bids) > int(SETTINGS["HOGA_VALIDATOR_DEPTH"])
+
+
+async def test_a_reader_writes_nothing_and_a_stranger_reads_nothing(stack: Stack) -> None:
+    bus = await connect_nats(reader_settings(stack), name="stranger", timeout_s=30.0)
+    with pytest.raises(BusError, match="permission denied for user consumer"):
+        await bus.subscribe("ob.v1.raw.>", lambda *_: None)
+    await bus.close()
+    for login in ({}, {"user": "consumer", "password": "consumer"}, {"user": "ingest", "password": "ingest"}):
+        stranger = NatsClient()
+        with pytest.raises(nats_errors.Error, match=r"(?i)authorization"):
+            await stranger.connect(
+                f"nats://127.0.0.1:{stack.ports['NATS_PORT']}", allow_reconnect=False, max_reconnect_attempts=1, **login
+            )
+        await stranger.close()
+
+
+def test_the_web_page_answers(stack: Stack) -> None:
+    assert "<title" in stack.fetch("MONITOR_PORT", "/")
+    assert json.loads(stack.fetch("MONITOR_PORT", "/healthz"))["healthy"] is True
+
+
+def test_everything_becomes_healthy(stack: Stack) -> None:
+    stack.wait_healthy([service for service in stack.services() if service != "endpoints"])
+    assert stack.inspect("endpoints")["State"]["ExitCode"] == 0
+
+
+# --- what every container keeps
+
+
+def test_every_container_is_confined(stack: Stack) -> None:
+    for service in stack.services():
+        found = stack.inspect(service)
+        host = found["HostConfig"]
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert not host["CapAdd"], service
+        assert not host["Privileged"], service
+        assert "no-new-privileges:true" in host["SecurityOpt"], service
+        assert 0 < host["Memory"] <= 512 << 20, service
+        assert 0 < host["NanoCpus"] <= 1_000_000_000, service
+        assert 0 < host["PidsLimit"] <= 256, service
+        assert host["LogConfig"]["Config"]["max-size"], service
+        assert int(found["Config"]["User"].split(":")[0]) > 0, service
+        assert not any("docker.sock" in mount["Source"] for mount in found["Mounts"]), service
+
+
+def test_nobody_runs_as_root_or_writes_to_the_root(stack: Stack) -> None:
+    for service in ("nats", "validator", "ingest-upbit", "monitor", "window", "simulator", "prometheus"):
+        assert stack.compose("exec", "-T", service, "id", "-u").strip() in ("10001", "65534"), service
+        for path in ("/app/x", "/etc/x", "/x"):
+            with pytest.raises(CommandError, match=r"[Rr]ead-only file system|nonexistent directory|No such file"):
+                stack.compose("exec", "-T", service, "touch", path)
+    stack.compose("exec", "-T", "validator", "touch", "/tmp/x")
+
+
+def test_only_readers_ports_are_published_and_only_on_this_machine(stack: Stack) -> None:
+    published = {}
+    for service in stack.services():
+        bindings = stack.inspect(service)["HostConfig"]["PortBindings"] or {}
+        published |= {
+            (service, port): [binding["HostIp"] for binding in found] for port, found in bindings.items() if found
+        }
+    assert published == {
+        ("nats", "4222/tcp"): ["127.0.0.1"],
+        ("monitor", "8080/tcp"): ["127.0.0.1"],
+        ("prometheus", "9090/tcp"): ["127.0.0.1"],
+    }
+
+
+def test_what_parses_hostile_input_has_no_way_out(stack: Stack) -> None:
+    (inside,) = json.loads(run("docker", "network", "inspect", f"{stack.project}_inside"))
+    assert inside["Internal"] is True
+    for service in ("validator", "aggregator", "window", "simulator", "endpoints"):
+        assert list(stack.inspect(service)["NetworkSettings"]["Networks"]) == [f"{stack.project}_inside"], service
+
+
+def test_a_service_holds_its_own_password_and_no_other(stack: Stack) -> None:
+    for service in stack.services():
+        found = stack.inspect(service)
+        if found["Config"]["Image"] != OURS:
+            continue
+        held = {user for user, password in PASSWORDS.items() if password in " ".join(found["Config"]["Env"])}
+        own = service.split("-")[0].upper()
+        assert held == ({own} if own in PASSWORDS else set()), service
+        assert not any(password in stack.logs(service) for password in PASSWORDS.values()), service
+
+
+def test_the_image_holds_no_build_tools_and_no_writable_code(stack: Stack) -> None:
+    script = "command -v gcc cc make git; find /app /opt/venv -writable; ls /opt/venv/bin/pip; id -u"
+    assert run("docker", "run", "--rm", "--entrypoint", "sh", OURS, "-c", f"({script}) 2>/dev/null") == "10001\n"
+    assert "order books" in run("docker", "run", "--rm", OURS, "hoga", "--help").lower()
+
+
+# --- real or simulated
+
+
+def test_the_stack_says_that_it_is_simulated(stack: Stack) -> None:
+    assert "SIMULATED" in stack.logs("endpoints")
+    assert "ws://simulator:9200/upbit" in stack.logs("ingest-upbit")
+
+
+def test_an_ingest_that_starts_while_the_simulator_is_down_stays_simulated(stack: Stack) -> None:
+    stack.compose("stop", "simulator")
+    try:
+        before = len(stack.logs("ingest-upbit"))
+        stack.compose("restart", "ingest-upbit")
+        wait_for(lambda: "cannot reach ws://simulator:9200/upbit" in stack.logs("ingest-upbit")[before:])
+        assert "api.upbit.com" not in stack.logs("ingest-upbit")
+    finally:
+        stack.compose("start", "simulator")
+
+
+async def test_a_plain_up_beside_a_running_demo_mixes_nothing(stack: Stack) -> None:
+    stack.up(demo=False)
+    assert "SIMULATED" in stack.logs("endpoints").splitlines()[-2]
+    assert "wss://" not in stack.logs("ingest-binance-spot")
+    await live_books(stack, after_ns=time.time_ns())
+    stack.up()
+
+
+# --- a crash heals
+
+
+@pytest.mark.parametrize(
+    "service", ["validator", "ingest-upbit", "nats", "aggregator", "monitor", "window", "simulator"]
+)
+async def test_a_crash_of_a_process_heals_by_itself(
+    stack: Stack, service: str, record_property: pytest.RecordProperty
+) -> None:
+    await live_books(stack, after_ns=time.time_ns())
+    crashes = stack.inspect(service)["RestartCount"]
+    crashed_ns = time.time_ns()
+    stack.crash(service)
+    await asyncio.to_thread(wait_for, lambda: stack.inspect(service)["RestartCount"] == crashes + 1)
+    await live_books(stack, after_ns=time.time_ns())
+    seconds = (time.time_ns() - crashed_ns) / 1e9
+    say(f"{service} crashed; LIVE books of every exchange again {seconds:.1f} s later")
+    record_property("seconds_to_live_books", round(seconds, 1))
+    await asyncio.to_thread(stack.wait_healthy, [service])
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
