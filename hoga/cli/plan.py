@@ -34,11 +34,15 @@ def children(wishes: Wishes) -> list[ChildSpec]:
     specs.append(_service("validator", env))
     specs.append(_service("aggregator", env, essential=False))
     specs += [
-        _service("ingest", env, "--exchange", code, name=f"ingest-{code.replace('_', '-')}", essential=False)
+        _service("ingest", env, "--exchange", code, name=ingest_name(code), essential=False)
         for code in wishes.exchanges
     ]
     specs.append(_service("monitor", env, essential=False))
     return specs
+
+
+def ingest_name(code: str) -> str:
+    return f"ingest-{code.replace('_', '-')}"
 
 
 def environment(wishes: Wishes) -> dict[str, str]:

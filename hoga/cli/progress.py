@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hoga.cli.board import Board
@@ -62,10 +62,11 @@ def waiting_text(found: Sequence[Share]) -> str:
     return "waiting for books: " + ", ".join(parts)
 
 
-def complaints(found: Sequence[Share]) -> list[str]:
-    """One line for each exchange without a LIVE book."""
-    return [
-        f"{share.name} ({share.code}): no LIVE book yet" + (f": {share.trouble}" if share.trouble else "")
-        for share in found
-        if not share.live
-    ]
+def complaints(found: Sequence[Share], said: Callable[[str], str] = lambda _code: "") -> list[str]:
+    """One line for each exchange without a LIVE book; `said(code)` is what its ingest complained about last."""
+    lines = []
+    for share in found:
+        if not share.live:
+            why = said(share.code) or share.trouble or "its snapshot is awaited"
+            lines.append(f"{share.name} ({share.code}): no LIVE book yet: {why}")
+    return lines

@@ -26,6 +26,7 @@ _COLOURS = (
     "bright_blue",
 )
 _LEVEL_STYLES = {"ERROR": "red", "WARNING": "yellow"}
+_COMPLAINTS = ("ERROR", "WARNING")
 _REPEAT_S = 10.0
 _STATUS_EVERY_S = 3.0
 _REMEMBERED = 256
@@ -43,6 +44,7 @@ class Reporter:
         self._status_text = ""
         self._status_at = float("-inf")
         self._said: dict[tuple[str, str], float] = {}
+        self._complaints: dict[str, str] = {}
         self.starting = True
         """While everything starts, everybody misses somebody: only errors are shown."""
         self.stopping = False
@@ -53,10 +55,16 @@ class Reporter:
 
     def line(self, name: str, line: Line) -> None:
         """A line of a process: shown where it complains, or where everything is wanted."""
-        loud = ("ERROR",) if self.starting else ("ERROR", "WARNING")
+        if line.level in _COMPLAINTS:
+            self._complaints[name] = line.text
+        loud = ("ERROR",) if self.starting else _COMPLAINTS
         if self.stopping or not (self._verbose or line.level in loud) or self._repeats(name, line.text):
             return
         self._say_of(name, Text(line.text, _LEVEL_STYLES.get(line.level, "")))
+
+    def last_complaint(self, name: str) -> str:
+        """What that process warned of last; empty where of nothing."""
+        return self._complaints.get(name, "")
 
     def death(self, death: Death) -> None:
         if not self.stopping:

@@ -24,7 +24,7 @@ from hoga.cli.embedded import NatsPlan, plan_nats
 from hoga.cli.listening import listening
 from hoga.cli.looks import rate, uptime
 from hoga.cli.options import settings_of, whole
-from hoga.cli.plan import Wishes, children
+from hoga.cli.plan import Wishes, children, ingest_name
 from hoga.cli.progress import Share, complaints, ready, shares, waiting_text
 from hoga.cli.reporter import Reporter
 from hoga.cli.supervisor import Supervisor, accepts
@@ -186,9 +186,13 @@ async def _until_books(look: Callable[[], list[Share]], reporter: Reporter, star
         reporter.status(waiting_text(found))
         if now - complained >= COMPLAIN_EVERY_S:
             complained = now
-            for complaint in complaints(found):
+            for complaint in _complaints(found, reporter):
                 reporter.say(Text(f"  {complaint}", "yellow"))
         await asyncio.sleep(WAITING_EVERY_S)
+
+
+def _complaints(found: Sequence[Share], reporter: Reporter) -> list[str]:
+    return complaints(found, lambda code: reporter.last_complaint(ingest_name(code)))
 
 
 async def _market(client: Client, found: Sequence[Share]) -> str:
@@ -203,7 +207,7 @@ def _announce(reporter: Reporter, layout: Layout, found: Sequence[Share], market
     live, wanted = sum(share.live for share in found), sum(share.wanted for share in found)
     reporter.status("")
     reporter.say(Text(f"{live} of {wanted} books are LIVE after {elapsed_s:.1f} s", "bold green"))
-    for complaint in complaints(found):
+    for complaint in _complaints(found, reporter):
         reporter.say(Text(f"  {complaint}", "yellow"))
     url = layout.nats.settings.url
     nats = "" if url == NatsSettings().url or os.environ.get("HOGA_NATS_URL") == url else f" --nats {url}"

@@ -2,10 +2,13 @@
 
 1. deltas are kept in order from a moment before the snapshot is asked for; they form one unbroken chain:
    where an id is missing, what came before it is useless and is dropped;
-2. a snapshot at `lid` fits when the chain begins at or before it and reaches it: nothing can be missing;
+2. a snapshot at `lid` fits when the chain begins at or before it: nothing between them can be missing (a snapshot
+   ahead of the chain holds what the stream is about to bring);
 3. deltas up to `lid` are in the snapshot; the rest is applied to it;
-4. where the chain has not reached `lid`, or there is no delta at all, nothing shows yet that snapshot and stream
-   belong together: the snapshot is held until the chain proves it (or, with no delta, a second one says the same).
+4. with no delta at hand nothing shows that the snapshot is not an old cached one: it is held until a delta proves
+   it, or a second snapshot says the same;
+5. where the exchange may have begun to count anew, a snapshot ahead of the chain may be of the old count: it is held
+   until the chain reaches it.
 """
 
 from __future__ import annotations
@@ -65,11 +68,12 @@ class JoinBuffer:
     def last(self) -> int | None:
         return self._sequencer.last
 
-    def fit(self, lid: int) -> Fit:
-        """Whether a snapshot at `lid` can be joined to the chain."""
+    def fit(self, lid: int, *, renumbered: bool = False) -> Fit:
+        """Whether a snapshot at `lid` can be joined to the chain. `renumbered`: ids have gone backwards, so a
+        snapshot ahead of the chain proves nothing."""
         last = self._sequencer.last
         if not self.updates or last is None:
             return Fit.UNPROVEN
         if self.updates[0][1].prev_seq > lid:
             return Fit.TOO_OLD
-        return Fit.FITS if lid <= last else Fit.UNPROVEN
+        return Fit.UNPROVEN if renumbered and lid > last else Fit.FITS

@@ -47,6 +47,10 @@ class SequencedKeeper(Keeper):
         self._candidate: tuple[Update, int] | None = None
         """A snapshot that nothing proves yet, with its limit."""
         self._held_at_ns = 0
+        self._catching_up: set[str] = set()
+        """Links whose chain was joined to a snapshot, until they bring something newer."""
+        self._renumbered = False
+        """Ids have gone backwards since the book was last joined."""
         self._priority = URGENT
         self._attempt = 0
         self._ask_at_ns = 0
@@ -127,9 +131,10 @@ class SequencedKeeper(Keeper):
             actions += self._want(URGENT, stamp)
         before = self._buffer.last
         verdict = self._buffer.add(link, update)
-        if verdict is Verdict.STALE and self._frozen(update, before, stamp):
+        if verdict is Verdict.STALE and self._frozen(update, link, before, stamp):
             verdict = Verdict.REVERSAL
             self._buffer.restart()
+        self._renumbered = self._renumbered or verdict is Verdict.REVERSAL
         if verdict is not Verdict.STALE:
             self._moved_ns = stamp.mono_ns
         self._hear(link)
@@ -142,13 +147,14 @@ class SequencedKeeper(Keeper):
         """A delta for a book that stands."""
         before = self._sequencer.last
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
-        if verdict is Verdict.STALE and self._frozen(update, before, stamp):
+        if verdict is Verdict.STALE and self._frozen(update, link, before, stamp):
             verdict = Verdict.REVERSAL
         actions = self._count(verdict, update, before)
         if verdict is Verdict.STALE:
             self._hear(link)
             return actions
         if verdict is Verdict.REVERSAL:
+            self._renumbered = True
             return actions + self._resync("an id went backwards", None, stamp)
         if self.wanting and self._proves(link):
             self._buffer.add(link, update)
@@ -165,6 +171,7 @@ class SequencedKeeper(Keeper):
             return actions + self.reject(error, stamp)
         self.counters.applied += 1
         self.sequence = update.seq
+        self._catching_up.clear()
         self._took(update, link, stamp)
         if self.book.crossed:
             actions += self._uncross(update, link, stamp)
@@ -176,9 +183,12 @@ class SequencedKeeper(Keeper):
             actions += self._recentre(stamp)
         return actions + self._published()
 
-    def _frozen(self, update: Update, last: int | None, stamp: Stamp) -> bool:
-        """Whether only older ids arrive although nothing newer has for a while: the exchange began to count anew."""
-        return last is not None and update.seq < last and stamp.mono_ns - self._moved_ns > FROZEN_NS
+    def _frozen(self, update: Update, link: str, last: int | None, stamp: Stamp) -> bool:
+        """Whether only older ids arrive although nothing newer has for a while: the exchange began to count anew.
+        A link that was joined to a snapshot ahead of it is merely catching up."""
+        if last is None or update.seq >= last or link in self._catching_up:
+            return False
+        return stamp.mono_ns - self._moved_ns > FROZEN_NS
 
     def _count(self, verdict: Verdict, update: Update, before: int | None) -> list[Action]:
         found, prev = update.seq, update.prev_seq
@@ -270,7 +280,7 @@ class SequencedKeeper(Keeper):
         return RequestSnapshot(self._priority, self._attempt)
 
     def _try_join(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
-        fit = self._buffer.fit(update.seq)
+        fit = self._buffer.fit(update.seq, renumbered=self._renumbered)
         if fit is Fit.FITS:
             return self._join(update, limit, stamp)
         if fit is Fit.TOO_OLD:
@@ -333,6 +343,7 @@ class SequencedKeeper(Keeper):
             self.counters.crossed += error.reason == "crossed"
             return [self._rejected(error)]
         self._limit = limit
+        self._catching_up = {link for link, _ in self._buffer.updates}
         return self._install(book, sequencer, last, last_link, applied, stamp)
 
     def _replace(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
@@ -355,6 +366,7 @@ class SequencedKeeper(Keeper):
         self._stop_wanting()
         self.sequence = max(sequencer.last or 0, 0)
         self.missing = 0
+        self._renumbered = False
         if not link:
             self.stale_reason = ""  # confirmed by snapshots alone
         healed = self.base is not State.LIVE

@@ -26,6 +26,7 @@ from services.validator.metrics import UNREADABLE, Meters
 from services.validator.publisher import LAST_VALUE_AGE_S, Publisher
 
 TICK_S = 0.1
+COUNTS_NS = 1_000_000_000
 BOOKS_MAX_BYTES = 64 << 20
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Validator:
         await bus.subscribe(subjects.link("*"), self._on_link)
         await bus.subscribe(subjects.raw("*"), self._on_raw)
         log.info("validating %s; epoch %d", ", ".join(self.desks), self.epoch)
+        next_counts_ns = 0
         while not self._ctx.stopping.is_set():
             stamp = self._ctx.now()
             for code, desk in self.desks.items():
@@ -83,7 +85,10 @@ class Validator:
                     desk.tick(stamp)
                 except Exception:  # one exchange's trouble is no other's
                     self._limited.log(logging.ERROR, code, "%s: %s", code, traceback.format_exc(limit=5))
-                desk.state_counts()
+            if stamp.mono_ns >= next_counts_ns:
+                next_counts_ns = stamp.mono_ns + COUNTS_NS
+                for desk in self.desks.values():
+                    desk.state_counts()
             await _sleep(self._ctx.stopping, TICK_S)
         stamp = self._ctx.now()
         for desk in self.desks.values():

@@ -11,11 +11,13 @@ import pytest
 import zstandard
 from aiohttp import web
 
+from hoga.domain.errors import BusError
 from hoga.exchanges.binance import future
-from hoga.runtime.config import NatsSettings
+from hoga.runtime.config import IngestSettings, NatsSettings
 from hoga.runtime.health import HealthBoard
 from hoga.runtime.nats_bus import NatsBus, connect_nats
 from hoga.runtime.service import ServiceContext
+from hoga.testing.fake_bus import FakeBus
 from hoga.testing.nats_server import NatsServer
 from hoga.wire import pb, subjects
 from services.ingest.line import Patience
@@ -58,6 +60,14 @@ class Outside:
     async def ask(self, method: str, request, timeout_s: float = 10.0) -> bytes:
         return await self.bus.request(subjects.rpc(method, CODE), request.SerializeToString(), timeout_s=timeout_s)
 
+    async def answered(self) -> None:
+        """Returns when ingest answers requests."""
+        for _ in range(200):
+            with contextlib.suppress(BusError):
+                await self.ask("listing", pb.ListingRequest(), timeout_s=0.5)
+                return
+        raise AssertionError("ingest never answered")
+
     async def error(self, method: str, request) -> str:
         return pb.RpcReply.FromString(await self.ask(method, request)).error
 
@@ -90,6 +100,7 @@ async def running(venue, nats, *symbols, exchange=None, **knobs):
     service = Ingest(ctx, exchange or venue.exchange(), patience=patience)
     try:
         await service.start()
+        await outside.answered()
         yield service, outside, ctx
     finally:
         await service.stop()
@@ -275,6 +286,24 @@ async def test_instruments_are_tried_until_they_come(venue, nats, caplog):
         venue.rest_answer = lambda _path: None
         await until(lambda: venue.live and venue.live[0].subscribed == {"C000USDT"})
         await until(lambda: ctx.health.healthy)
+
+
+async def test_the_links_are_reported_as_soon_as_the_bus_is_back(venue):
+    bus = FakeBus()
+    settings = venue.settings(IngestSettings(heartbeat_s=60.0), symbols=["C000-USDT"])
+    board, stopping = HealthBoard("ingest-test", "abc123"), asyncio.Event()
+    ctx = ServiceContext("ingest-test", settings, bus, board, "abc123", stopping, argparse.Namespace())
+    service = Ingest(ctx, venue.exchange())
+    try:
+        await service.start()
+        await until(lambda: service.connector.is_connected)
+        reported = len(bus.messages(subjects.link(CODE)))
+        bus.go_away()
+        bus.come_back()
+        fresh = [pb.LinkStatus.FromString(payload) for payload in bus.messages(subjects.link(CODE))[reported:]]
+        assert [(status.slot, status.state) for status in fresh] == [(f"{CODE}-0", pb.LinkState.LINK_STATE_CONNECTED)]
+    finally:
+        await service.stop()
 
 
 async def test_while_nats_is_away_the_links_are_read_and_nothing_stale_comes_later(venue, nats):

@@ -185,6 +185,21 @@ async def test_an_old_link_lost_during_the_overlap_is_no_loss(venue):
         assert len(venue.connections) == 2
 
 
+async def test_an_old_link_lost_before_its_successor_is_there_is_reported_at_once(venue):
+    exchange = venue.exchange(connects_per_s=0.4, connect_burst=1)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=PATIENCE) as connector:
+        slot = next(iter(connector.parts.pool))
+        first = slot.link
+        slot.replace("test")
+        await until(lambda: slot._number == 2)
+        assert slot.connected
+        venue.connections[0].reset()
+        await until(lambda: slot.state == BACKOFF)
+        assert "lost" in slot.reason
+        assert len(venue.connections) == 1
+        await until(lambda: slot.ready and slot.link is not first)
+
+
 async def test_a_new_link_lost_during_the_overlap_falls_back_to_the_old_and_tries_again(venue):
     settings = venue.settings(FAST.__class__(**{**as_dict(FAST), "overlap_s": 1.0}))
     async with collecting(venue, ["C000-USDT"], settings=settings, patience=PATIENCE) as connector:
@@ -237,9 +252,9 @@ async def test_symbols_come_and_go_without_disturbing_others(venue):
         connector.collect(dict.fromkeys(symbols_of(natives[2:5]), ""))
         await until(lambda: len(pool) == 1 and len(venue.live) == 1)
     check_link_seqs(recorder.frames())
-    for symbol in symbols_of(natives[2:5]):
+    for symbol in kept:
         frames = recorder.frames(symbol)
-        assert len({frame.link for frame in frames}) == 1
+        assert len({frame.link for frame in frames}) == 1, "a symbol never moves"
         seen = ids(frames)
         assert seen == list(range(seen[0], seen[-1] + 1))
 

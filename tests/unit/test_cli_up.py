@@ -20,6 +20,10 @@ def wishes(simulator: tuple[str, int] | None = None) -> Wishes:
     return Wishes(CODES, NatsSettings(url="nats://127.0.0.1:5555"), 8081, simulator)
 
 
+def only_settings(of: Wishes) -> dict[str, str]:
+    return {key: value for key, value in environment(of).items() if key.startswith("HOGA_")}
+
+
 def test_there_is_an_ingest_for_each_exchange_and_one_of_everything_else() -> None:
     names = [spec.name for spec in children(wishes())]
     assert names == ["validator", "aggregator", "ingest-binance-future", "ingest-upbit", "monitor"]
@@ -28,15 +32,17 @@ def test_there_is_an_ingest_for_each_exchange_and_one_of_everything_else() -> No
 
 def test_the_environment_is_settings_that_the_services_accept() -> None:
     """Every variable is read back by the real reader, and says what was meant."""
-    env = environment(wishes(("127.0.0.1", 9201)))
-    settings = load_settings(env={key: value for key, value in env.items() if key.startswith("HOGA_")})
+    settings = load_settings(env=only_settings(wishes(("127.0.0.1", 9201))))
     assert settings.nats.url == "nats://127.0.0.1:5555"
     assert settings.monitor.port == 8081
     assert settings.simulator.port == 9201
-    assert settings.metrics.port == 0
     assert settings.exchange("upbit").ws_url == "ws://127.0.0.1:9201/upbit"
     assert settings.exchange("binance_future").rest_url == "http://127.0.0.1:9201/binance_future"
     assert settings.exchange("bithumb").ws_url == ""
+
+
+def test_many_processes_on_one_host_never_share_a_metrics_port() -> None:
+    assert load_settings(env={"HOGA_METRICS_PORT": "9100", **only_settings(wishes())}).metrics.port == 0
 
 
 def test_against_the_real_exchanges_no_endpoint_is_touched() -> None:
@@ -72,6 +78,8 @@ def test_only_complaints_are_shown_and_while_starting_only_errors() -> None:
     for level in ("ERROR", "WARNING", "INFO", ""):
         voice.line("nats", Line(f"second {level}", level))
     assert out.getvalue().splitlines()[1:] == ["nats      second ERROR", "nats      second WARNING"]
+    assert voice.last_complaint("validator") == "first WARNING"
+    assert voice.last_complaint("nats") == "second WARNING"
     voice.stopping = True
     voice.line("nats", Line("third", "ERROR"))
     voice.death(Death("nats", 1, "", 0.5))

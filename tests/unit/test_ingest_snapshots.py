@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -126,6 +127,19 @@ async def test_a_failure_is_repeated_when_the_exchange_allows_it():
         await world.until(lambda: len(world.published) == 2)
         assert [f.symbol for f in world.published] == ["S1-USDT", "S0-USDT"]
         assert world.snapshots.counts == {"failed": 2, "published": 2}
+
+
+async def test_a_failure_is_not_repeated_before_the_exchange_allows_it():
+    async with World(Rest()) as world:
+        world.rest.fail["S0USDT"] = [RestError("slow down", status=429, retry_after_s=0.4)]
+        world.ask(0)
+        await world.until(lambda: world.snapshots.counts["failed"] == 1)
+        failed_s = time.monotonic()
+        # Asking again does not shorten it.
+        world.ask(0, priority=0)
+        await world.until(lambda: world.published)
+        assert time.monotonic() - failed_s > 0.35
+        assert world.rest.started == ["S0USDT"] * 2
 
 
 async def test_what_is_pointless_is_given_up_with_a_line(caplog):

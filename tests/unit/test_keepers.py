@@ -109,6 +109,38 @@ class TestJoin:
         assert keeper.state is State.LIVE
         assert keeper.sequence == 190
 
+    def test_a_snapshot_ahead_of_the_stream_holds_what_is_on_its_way(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10), "a", at(1))
+        keeper.snapshot(snapshot(12), 0, at(2))
+        assert keeper.state is State.LIVE
+        for prev in (10, 11, 12):
+            keeper.receive(delta(prev, prev + 1, [("99", str(prev))]), "a", at(3))
+        assert keeper.book.texts(1)[0] == [("99", "12")]
+
+    def test_after_a_reversal_a_snapshot_of_the_old_count_is_not_joined(self) -> None:
+        keeper = live()
+        keeper.receive(delta(10, 1000), "a", at(3))
+        keeper.receive(delta(4, 5), "a", at(4))
+        keeper.receive(delta(5, 6), "a", at(5))
+        keeper.snapshot(snapshot(1000), 0, at(6))
+        assert keeper.state is State.SYNCING
+        keeper.snapshot(snapshot(6), 0, at(7))
+        assert keeper.state is State.LIVE
+
+    def test_a_stream_that_only_brings_old_ids_is_another_count(self) -> None:
+        keeper = live()
+        keeper.receive(delta(10, 1000), "a", at(3))
+        facts = []
+        for n in range(50):
+            facts += kinds(keeper.receive(delta(n, n + 1), "b", at(100 * n)))
+        assert FactKind.REVERSAL in facts
+        assert keeper.state is State.SYNCING
+        keeper.snapshot(snapshot(49), 0, at(5000))
+        assert keeper.state is State.LIVE
+        assert keeper.sequence == 50
+
     def test_an_unanswered_request_is_repeated_less_and_less_often(self) -> None:
         keeper = SequencedKeeper(KeeperRules())
         keeper.open(at(0))

@@ -1,0 +1,53 @@
+"""Books of the stack as a reader outside sees them: over the published port, as the user `consumer`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from hoga.client import Client
+from hoga.client.book import BookView
+from hoga.domain.types import State
+from hoga.runtime.settings import NatsSettings
+
+from .compose import PASSWORDS, Stack
+
+BOOKS = {
+    "binance_future": "BTC-USDT",
+    "binance_spot": "BTC-USDT",
+    "upbit": "BTC-KRW",
+    "bithumb": "BTC-KRW",
+}
+PATIENCE_S = 90.0
+
+
+def reader_settings(stack: Stack) -> NatsSettings:
+    url = f"nats://127.0.0.1:{stack.ports['NATS_PORT']}"
+    return NatsSettings(url=url, user="consumer", password=PASSWORDS["CONSUMER"])
+
+
+def reader(stack: Stack) -> Client:
+    return Client(settings=reader_settings(stack), timeout_s=30.0)
+
+
+async def live_book(client: Client, exchange: str, *, after_ns: int = 0) -> BookView:
+    """The first LIVE book of the exchange that was published after `after_ns`."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for book in client.books(exchange, BOOKS[exchange]):
+            if book.state is State.LIVE and book.publish_time_ns > after_ns:
+                return book
+    raise AssertionError(f"the books of {exchange} ended")
+
+
+async def live_books(stack: Stack, *, after_ns: int = 0) -> dict[str, BookView]:
+    async with reader(stack) as client:
+        found = await asyncio.gather(*(live_book(client, exchange, after_ns=after_ns) for exchange in BOOKS))
+    return dict(zip(BOOKS, found, strict=True))
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.3)
