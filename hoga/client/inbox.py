@@ -92,7 +92,9 @@ class BookInbox:
         current = self._current.get(key)
         if current is not None:
             last = current.message
-            if message.epoch != last.epoch:
+            if message.epoch < last.epoch:
+                return  # a kept value of a publisher that is no more; epochs are times
+            if message.epoch > last.epoch:
                 item.new_epoch = True
             elif message.revision <= last.revision:
                 return

@@ -103,7 +103,7 @@ class Session:
         inbox = BookInbox(self._publishers, conflate=conflate, limit=limit, wake=ready.set)
 
         async def opener(handler: MessageHandler) -> Subscription:
-            subscription = await self.bus.subscribe_last(subjects.BOOKS_STREAM, subject, handler)
+            subscription = await self._live_and_kept(subject, handler)
             self._inboxes.add(inbox)
             return subscription
 
@@ -121,6 +121,31 @@ class Session:
         self._streams.add(stream)
         return stream
 
+    async def _live_and_kept(self, subject: str, handler: MessageHandler) -> Subscription:
+        """Every message from now on, and the values kept so far. The inbox sorts out which is newer.
+
+        The stream alone would not do: it keeps one value a subject, so in a burst it passes over revisions that the
+        plain subscription delivers."""
+        arrived = asyncio.Event()
+        seen: set[str] = set()
+
+        def live_value(name: str, payload: bytes) -> None:
+            seen.add(name)
+            handler(name, payload)
+
+        def kept(name: str, payload: bytes) -> None:
+            arrived.set()
+            if name not in seen:
+                handler(name, payload)
+
+        live = await self.bus.subscribe(subject, live_value)
+        try:
+            rush = await self.bus.subscribe_last(subjects.BOOKS_STREAM, subject, kept)
+        except BusError:
+            await live.unsubscribe()
+            raise
+        return _LiveAndKept(live, rush, arrived)
+
     async def kept(self, subject: str) -> list[bytes]:
         """The last value of every matching subject of the books' stream; BusError where the bus is away."""
         if not self.bus.connected:
@@ -134,14 +159,7 @@ class Session:
                 arrived.set()
 
         subscription = await self.bus.subscribe_last(subjects.BOOKS_STREAM, subject, keep_first)
-        try:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_KEPT_PATIENCE_S):
-                    while True:
-                        await asyncio.wait_for(arrived.wait(), _KEPT_QUIET_S)
-                        arrived.clear()
-        finally:
-            await subscription.unsubscribe()
+        await _end_after_rush(subscription, arrived)
         return list(found.values())
 
     async def doubt(self, epoch: int) -> str:
@@ -179,3 +197,34 @@ class Session:
     def _review(self, now_ns: int) -> None:
         for inbox in list(self._inboxes):
             inbox.review(now_ns, self._why)
+
+
+class _LiveAndKept:
+    """A plain subscription, and beside it one for the kept values that ends by itself when their rush is over."""
+
+    def __init__(self, live: Subscription, rush: Subscription, arrived: asyncio.Event) -> None:
+        self._live = live
+        self._kept = rush
+        self._rush = asyncio.create_task(_end_after_rush(rush, arrived), name="hoga client kept values")
+
+    async def unsubscribe(self) -> None:
+        self._rush.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._rush
+        with suppress(BusError):
+            await self._kept.unsubscribe()
+        await self._live.unsubscribe()
+
+
+async def _end_after_rush(subscription: Subscription, arrived: asyncio.Event) -> None:
+    """Ends a subscription of kept values when no more of them come."""
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KEPT_PATIENCE_S):
+                while True:
+                    async with asyncio.timeout(_KEPT_QUIET_S):
+                        await arrived.wait()
+                    arrived.clear()
+    finally:
+        with suppress(BusError):
+            await subscription.unsubscribe()

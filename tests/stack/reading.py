@@ -32,10 +32,10 @@ def reader(stack: Stack) -> Client:
 
 
 async def live_book(client: Client, exchange: str, *, after_ns: int = 0) -> BookView:
-    """The first LIVE book of the exchange that was published after `after_ns`."""
+    """The first LIVE book of the exchange whose newest frame was received after `after_ns`."""
     async with asyncio.timeout(PATIENCE_S):
         async for book in client.books(exchange, BOOKS[exchange]):
-            if book.state is State.LIVE and book.publish_time_ns > after_ns:
+            if book.state is State.LIVE and book.receive_time_ns > after_ns:
                 return book
     raise AssertionError(f"the books of {exchange} ended")
 
@@ -46,8 +46,8 @@ async def live_books(stack: Stack, *, after_ns: int = 0) -> dict[str, BookView]:
     return dict(zip(BOOKS, found, strict=True))
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + timeout_s
+def wait_for(condition: Callable[[], bool], what: str = "it did not happen") -> None:
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, what
         time.sleep(0.3)

@@ -64,13 +64,13 @@ def test_rules_and_configuration_are_what_prometheus_wants(stack: Stack) -> None
     assert "SUCCESS" in run(*promtool, "test", "rules", "/tests/alerts_test.yml")
 
 
-def test_the_rules_are_loaded_and_nothing_critical_fires(stack: Stack) -> None:
+def test_the_rules_are_loaded_and_no_alert_stays(stack: Stack) -> None:
     groups = json.loads(stack.fetch("PROMETHEUS_PORT", "/api/v1/rules"))["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) > 10
     assert [rule["name"] for rule in rules if rule["health"] == "err"] == []
     # What the tests before did to the stack may have raised some; they must clear.
-    wait_for(lambda: ask(stack, 'ALERTS{severity="critical"}') == [])
+    wait_for(lambda: ask(stack, "ALERTS") == [], "ALERTS: " + str(ask(stack, "ALERTS")))
 
 
 def _may_be_empty(query: Query) -> bool:
