@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hoga
 from hoga.cli.child import ChildSpec
+from hoga.exchanges import registry
 from hoga.runtime.config import NatsSettings
 
 
@@ -58,6 +59,8 @@ def environment(wishes: Wishes) -> dict[str, str]:
     }
     if wishes.config is not None:
         env["HOGA_CONFIG"] = str(wishes.config.resolve())
+    for code in registry.supported():
+        env[f"HOGA_EXCHANGES_{code.upper()}_ENABLED"] = str(int(code in wishes.exchanges))
     if wishes.simulator is not None:
         host, port = wishes.simulator
         env["HOGA_SIMULATOR_HOST"] = host

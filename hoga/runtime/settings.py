@@ -85,6 +85,7 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One exchange."""
 
+    enabled: Annotated[bool, _any("whether this system collects the exchange at all")] = True
     ws_url: Annotated[
         str,
         _text(

@@ -47,6 +47,7 @@ class Aggregator:
         self.followers = {
             code: Follower(ctx, Desk(exchange, settings.rules(code)), self._on_listing)
             for code, exchange in EXCHANGES.items()
+            if ctx.settings.exchange(code).enabled
         }
 
     async def run(self) -> None:

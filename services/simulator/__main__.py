@@ -1,7 +1,7 @@
 """`python -m services.simulator`: the exchanges, simulated. Needs no bus.
 
-    python -m services.simulator --symbols 50 --rate 10
-    python -m services.simulator --tape recording.jsonl.gz --speed max
+python -m services.simulator --symbols 50 --rate 10
+python -m services.simulator --tape recording.jsonl.gz --speed max
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """HTTP beside the exchanges: truth, control, status.
 
-    GET  /truth/<code>/<native>?seq=…|time_ms=…&depth=…    {"seq","time_ms","bids":[["p","s"]…],"asks":…}
-    POST /control {"action":"drop","code":"upbit",…}       what was done; the actions are in `deeds`
-    GET  /control                                          what struck so far, what is armed
-    GET  /status                                           markets, links and counts
-    GET  /healthz                                          200 while frames are paced
+GET  /truth/<code>/<native>?seq=…|time_ms=…&depth=…    {"seq","time_ms","bids":[["p","s"]…],"asks":…}
+POST /control {"action":"drop","code":"upbit",…}       what was done; the actions are in `deeds`
+GET  /control                                          what struck so far, what is armed
+GET  /status                                           markets, links and counts
+GET  /healthz                                          200 while frames are paced
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class Validator:
                 meters=meters,
             )
             for code, exchange in EXCHANGES.items()
+            if settings.exchange(code).enabled
         }
         self._limited = RateLimited(log, interval_s=10.0)
         if settings.log.debug_messages:

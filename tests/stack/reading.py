@@ -46,8 +46,9 @@ async def live_books(stack: Stack, *, after_ns: int = 0) -> dict[str, BookView]:
     return dict(zip(BOOKS, found, strict=True))
 
 
-def wait_for(condition: Callable[[], bool], what: str = "it did not happen") -> None:
+def wait_for(get: Callable[[], object], wanted: object = True) -> None:
+    """Until `get()` is what is wanted; AssertionError with what it was last."""
     deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, what
+    while (found := get()) != wanted and time.monotonic() < deadline:
         time.sleep(0.3)
+    assert found == wanted

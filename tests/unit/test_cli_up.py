@@ -46,7 +46,13 @@ def test_many_processes_on_one_host_never_share_a_metrics_port() -> None:
 
 
 def test_against_the_real_exchanges_no_endpoint_is_touched() -> None:
-    assert not [key for key in environment(wishes()) if key.startswith("HOGA_EXCHANGES")]
+    assert not [key for key in environment(wishes()) if key.endswith("_URL") and key != "HOGA_NATS_URL"]
+
+
+def test_only_the_wished_exchanges_are_expected() -> None:
+    settings = load_settings(env=only_settings(wishes(exchanges=["upbit"])))
+    assert settings.exchange("upbit").enabled
+    assert not settings.exchange("bithumb").enabled
 
 
 def test_the_settings_file_is_passed_on_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
