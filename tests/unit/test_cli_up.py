@@ -50,7 +50,8 @@ def test_against_the_real_exchanges_no_endpoint_is_touched() -> None:
 
 
 def test_only_the_wished_exchanges_are_expected() -> None:
-    settings = load_settings(env=only_settings(wishes(exchanges=["upbit"])))
+    some = Wishes(["upbit"], NatsSettings(), 8081, None)
+    settings = load_settings(env=only_settings(some))
     assert settings.exchange("upbit").enabled
     assert not settings.exchange("bithumb").enabled
 
