@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 
-from hoga.domain.actions import Action, Note, Publish, RequestSnapshot, Resubscribe
+from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot, Resubscribe
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges.base import Exchange
 from hoga.runtime.books import BookShelf
+from hoga.runtime.logs import RateLimited
 from hoga.wire import packing, pb
 from services.validator.coverage import Change, Coverage
 from services.validator.entry import Entry
@@ -21,6 +23,17 @@ from services.validator.publisher import Publisher
 MAX_BOOKS = 10_000
 FORGET_AFTER_NS = 60_000_000_000
 """A book that nobody collects is shown as HALTED for so long, then forgotten."""
+LOGGED = {
+    FactKind.GAP: logging.WARNING,
+    FactKind.REVERSAL: logging.WARNING,
+    FactKind.CROSSED: logging.WARNING,
+    FactKind.REJECTED: logging.WARNING,
+    FactKind.CHECKSUM_MISMATCH: logging.WARNING,
+    FactKind.STALE: logging.INFO,
+    FactKind.HALTED: logging.INFO,
+}
+"""Facts that are worth a line; of each kind and exchange one in ten seconds, the others are counted."""
+_limited = RateLimited(logging.getLogger(__name__), interval_s=10.0)
 
 
 class Lag:
@@ -175,7 +188,14 @@ class Desk:
                 case Note(kind=kind, count=count):
                     self._meters.fact(kind, count)
                     self._publisher.announce(entry, action)
+                    self._log(entry, action)
                 case RequestSnapshot(priority=priority):
                     self._mender.snapshot(self.exchange.code, entry.symbol, priority)
                 case Resubscribe():
                     self._mender.resubscribe(self.exchange.code, entry.symbol)
+
+    def _log(self, entry: Entry, note: Note) -> None:
+        level = LOGGED.get(note.kind)
+        if level is not None:
+            where = f"{self.exchange.code} {note.kind.name}"
+            _limited.log(level, where, "%s %s: %s", self.exchange.code, entry.symbol, note.detail)

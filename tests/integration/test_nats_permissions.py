@@ -143,14 +143,13 @@ async def test_a_user_may_hear_what_it_must_and_nothing_else(server: NatsServer,
 
 @pytest.mark.parametrize(
     ("user", "password"),
-    [("", ""), ("consumer", ""), ("consumer", "wrong"), ("ingest", "consumer"), ("sys", "sys"), ("admin", "admin")],
+    [(None, None), ("consumer", ""), ("consumer", "wrong"), ("ingest", "consumer"), ("sys", "sys"), ("admin", "admin")],
 )
 async def test_nobody_gets_in_without_a_user_and_its_password(
-    server: NatsServer, guest: Client, user: str, password: str
+    server: NatsServer, guest: Client, user: str | None, password: str | None
 ) -> None:
-    login = {"user": user, "password": password} if user else {}
     with pytest.raises(nats_errors.Error, match=r"(?i)authorization"):
-        await guest.connect(server.url, allow_reconnect=False, max_reconnect_attempts=1, **login)
+        await guest.connect(server.url, user=user, password=password, allow_reconnect=False, max_reconnect_attempts=1)
 
 
 async def test_a_message_may_be_as_large_as_a_listing(server: NatsServer) -> None:

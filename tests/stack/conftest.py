@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,8 @@ from .compose import LEFT_OUT, ROOT, CommandError, Stack, run
 
 SETTINGS = {"HOGA_SIMULATOR_SEED": "11", "HOGA_SIMULATOR_SYMBOLS": "6", "HOGA_VALIDATOR_DEPTH": "15"}
 SWITCH = "HOGA_STACK"
+Recorder = Callable[[str, object], None]
+"""pytest's `record_property`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ from hoga.domain.errors import BusError
 from hoga.runtime.nats_bus import connect_nats
 
 from .compose import PASSWORDS, CommandError, Stack, run
-from .conftest import SETTINGS, say
+from .conftest import SETTINGS, Recorder, say
 from .reading import BOOKS, live_books, reader, reader_settings, wait_for
 
 OURS = "hoga:local"
@@ -26,9 +26,7 @@ OURS = "hoga:local"
 # --- what comes out
 
 
-async def test_live_books_of_four_exchanges_reach_a_reader_outside(
-    stack: Stack, record_property: pytest.RecordProperty
-) -> None:
+async def test_live_books_of_four_exchanges_reach_a_reader_outside(stack: Stack, record_property: Recorder) -> None:
     books = await live_books(stack)
     seconds = time.time() - stack.started
     say(f"LIVE books of {len(books)} exchanges {seconds:.1f} s after `up` was called")
@@ -60,11 +58,15 @@ async def test_a_reader_writes_nothing_and_a_stranger_reads_nothing(stack: Stack
     with pytest.raises(BusError, match="permission denied for user consumer"):
         await bus.subscribe("ob.v1.raw.>", lambda *_: None)
     await bus.close()
-    for login in ({}, {"user": "consumer", "password": "consumer"}, {"user": "ingest", "password": "ingest"}):
+    for user, password in ((None, None), ("consumer", "consumer"), ("ingest", "ingest")):
         stranger = NatsClient()
         with pytest.raises(nats_errors.Error, match=r"(?i)authorization"):
             await stranger.connect(
-                f"nats://127.0.0.1:{stack.ports['NATS_PORT']}", allow_reconnect=False, max_reconnect_attempts=1, **login
+                f"nats://127.0.0.1:{stack.ports['NATS_PORT']}",
+                user=user,
+                password=password,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
             )
         await stranger.close()
 
@@ -109,7 +111,7 @@ def test_nobody_runs_as_root_or_writes_to_the_root(stack: Stack) -> None:
 
 
 def test_only_readers_ports_are_published_and_only_on_this_machine(stack: Stack) -> None:
-    published = {}
+    published: dict[tuple[str, str], list[str]] = {}
     for service in stack.services():
         bindings = stack.inspect(service)["HostConfig"]["PortBindings"] or {}
         published |= {

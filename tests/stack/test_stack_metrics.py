@@ -45,8 +45,8 @@ def test_a_dashboard_narrowed_to_one_exchange_shows_that_one(stack: Stack) -> No
 
 def test_rules_and_configuration_are_what_prometheus_wants(stack: Stack) -> None:
     image = stack.config()["services"]["prometheus"]["image"]
-    promtool = ("docker", "run", "--rm", "--network", "none", "--entrypoint", "promtool")
-    promtool += ("-v", f"{ROOT}/deploy/prometheus:/etc/prometheus:ro", "-v", f"{ROOT}/tests/stack:/tests:ro", image)
+    folders = ("-v", f"{ROOT}/deploy/prometheus:/etc/prometheus:ro", "-v", f"{ROOT}/tests/stack:/tests:ro")
+    promtool = ("docker", "run", "--rm", "--network", "none", "--entrypoint", "promtool", *folders, image)
     assert "SUCCESS" in run(
         *promtool, "check", "config", "--lint=all", "--lint-fatal", "/etc/prometheus/prometheus.yml"
     )

@@ -8,16 +8,14 @@ import time
 import pytest
 
 from .compose import Stack
-from .conftest import say
+from .conftest import Recorder, say
 from .reading import live_books, wait_for
 
 
 @pytest.mark.parametrize(
     "service", ["validator", "ingest-upbit", "nats", "aggregator", "monitor", "window", "simulator"]
 )
-async def test_a_crash_of_a_process_heals_by_itself(
-    stack: Stack, service: str, record_property: pytest.RecordProperty
-) -> None:
+async def test_a_crash_of_a_process_heals_by_itself(stack: Stack, service: str, record_property: Recorder) -> None:
     await live_books(stack, after_ns=time.time_ns())
     crashes = stack.inspect(service)["RestartCount"]
     crashed_ns = time.time_ns()
