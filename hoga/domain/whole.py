@@ -31,6 +31,8 @@ class WholeBookKeeper(Keeper):
         self._last_levels: tuple[list[Level], list[Level]] | None = None
         self._ask_at_ns = 0
         self._attempt = 0
+        self._prove_by_ns = 0
+        """When a new link must have brought something, 0 where none has to."""
         self.base_reason = "waiting for the first frame"
 
     def open(self, stamp: Stamp) -> list[Action]:
@@ -39,6 +41,7 @@ class WholeBookKeeper(Keeper):
 
     def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         self.counters.updates += 1
+        self._hear(link)
         time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns)
         actions: list[Action] = [] if time_note is None else [time_note]
         if update.exchange_time_ns < self.exchange_time_ns and stamp.mono_ns - self._moved_ns < CLOCK_NS:
@@ -67,6 +70,11 @@ class WholeBookKeeper(Keeper):
         return actions + self._changed()
 
     def tick(self, stamp: Stamp) -> list[Action]:
+        if self._prove_by_ns and stamp.mono_ns >= self._prove_by_ns:
+            self._prove_by_ns = 0
+            if self.base is State.LIVE and not self._heard_live():
+                self._attempt, self._ask_at_ns = 0, 0
+                return self.outdate("a new link took over; nothing has arrived over it for this symbol")
         if self.state is State.LIVE or self.uncovered_reason or self.halt_reason or stamp.mono_ns < self._ask_at_ns:
             return []
         self._attempt += 1
@@ -79,10 +87,9 @@ class WholeBookKeeper(Keeper):
         return super().link_up(stamp)
 
     def link_moved(self, stamp: Stamp) -> list[Action]:
-        if self._heard_live() or self.base is State.SYNCING:
-            return []
-        self._ask_later(stamp)
-        return self.outdate("a new link took over; nothing has arrived over it for this symbol yet")
+        # The old link still delivers for a while, so the book need not blink; but the new one must show itself.
+        self._prove_by_ns = stamp.mono_ns + PATIENCE_NS
+        return []
 
     def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         if self._last_levels == (update.bids, update.asks) and self.state is State.LIVE:

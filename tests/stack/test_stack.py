@@ -148,6 +148,11 @@ def test_the_image_holds_no_build_tools_and_no_writable_code(stack: Stack) -> No
     assert "order books" in run("docker", "run", "--rm", OURS, "hoga", "--help").lower()
 
 
+def test_the_command_line_is_at_hand_in_a_container(stack: Stack) -> None:
+    found = json.loads(stack.compose("exec", "-T", "monitor", "hoga", "book", "upbit", BOOKS["upbit"], "--json"))
+    assert found["symbol"] == BOOKS["upbit"]
+
+
 # --- real or simulated
 
 

@@ -400,3 +400,34 @@ class TestWholeBooks:
         assert keeper.state is State.STALE
         keeper.receive(whole(5), "b", at(5))
         assert keeper.state is State.LIVE
+
+    def test_a_link_that_takes_over_and_brings_nothing_makes_it_stale_in_time(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.live_links = {"a"}
+        keeper.receive(whole(5), "a", at(1))
+        keeper.live_links = {"b"}
+        keeper.link_moved(at(10))
+        keeper.tick(at(100))
+        assert keeper.state is State.LIVE, "no blink while the old link still delivers"
+        keeper.tick(at(3500))
+        assert keeper.state is State.STALE
+        assert asks_for_snapshot(keeper.tick(at(3600)))
+        keeper.snapshot(whole(6), 30, at(3700))
+        assert keeper.state is State.LIVE
+
+    def test_a_quiet_market_is_had_by_a_snapshot(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.open(at(0))
+        assert not asks_for_snapshot(keeper.tick(at(1000)))
+        assert asks_for_snapshot(keeper.tick(at(3100)))
+        keeper.snapshot(whole(5), 30, at(3200))
+        assert keeper.state is State.LIVE
+        assert not keeper.tick(at(10**6))
+
+    def test_a_clock_that_ran_ahead_is_not_believed_for_ever(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(10**9), "a", at(1))
+        keeper.receive(whole(5, [("97", "1")]), "a", at(100))
+        assert keeper.book.texts(1)[0] == [("99", "1")]
+        keeper.receive(whole(6, [("96", "1")]), "a", at(1200))
+        assert keeper.book.texts(1)[0] == [("96", "1")]
