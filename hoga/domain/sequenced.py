@@ -13,7 +13,8 @@ A snapshot replaces the book in one step: readers see the old book, then the new
 
 from __future__ import annotations
 
-from hoga.domain.actions import Action, FactKind, Note, RequestSnapshot, Resubscribe
+from hoga.domain.actions import Action, FactKind, Note
+from hoga.domain.asking import BACKGROUND, LOW, NORMAL, URGENT, Asking
 from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.joining import Fit, JoinBuffer
@@ -22,15 +23,9 @@ from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
 
-URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
-"""Priorities of snapshot requests: no book at all, a wrong one, a gapped one, a re-centring."""
 TOO_OLD_RETRY_NS = 300_000_000
 FROZEN_NS = 3_000_000_000
 """A stream that brings only what is already known for so long is not the one the book was built from."""
-SPACING_NS = 1_000_000_000
-SPACING_LIMIT_NS = 60_000_000_000
-UNSPACED = 3
-"""So many resyncs in a row go at once; further ones wait, twice as long each time, until a minute passes without."""
 
 
 class SequencedKeeper(Keeper):
@@ -42,8 +37,7 @@ class SequencedKeeper(Keeper):
         self._bounded = bounded
         self._sequencer = Sequencer()
         self._buffer = JoinBuffer(rules.buffer_updates)
-        self.wanting = False
-        """Whether a snapshot is on its way; deltas are buffered meanwhile."""
+        self._asking = Asking(in_band=in_band, retry_ns=rules.retry_ns, retry_limit_ns=rules.retry_limit_ns)
         self._candidate: tuple[Update, int] | None = None
         """A snapshot that nothing proves yet, with its limit."""
         self._held_at_ns = 0
@@ -51,14 +45,14 @@ class SequencedKeeper(Keeper):
         """Links whose chain was joined to a snapshot, until they bring something newer."""
         self._renumbered = False
         """Ids have gone backwards since the book was last joined."""
-        self._priority = URGENT
-        self._attempt = 0
-        self._ask_at_ns = 0
         self._recentre_after_ns = 0
         self._limit = 0
         """Levels a side that the joined snapshot was asked for."""
-        self._streak = 0
-        self._wanted_at_ns = 0
+
+    @property
+    def wanting(self) -> bool:
+        """Whether a snapshot is on its way; deltas are buffered meanwhile."""
+        return self._asking.wanted
 
     def open(self, stamp: Stamp) -> list[Action]:
         actions = self._changed()
@@ -101,9 +95,7 @@ class SequencedKeeper(Keeper):
         ahead = self._candidate is not None and self._candidate[0].seq > self.sequence
         if ahead and self.state is State.LIVE and stamp.mono_ns - self._held_at_ns > FROZEN_NS:
             actions += self.outdate("a snapshot is ahead of the stream, which brings nothing")
-        if stamp.mono_ns >= self._ask_at_ns:
-            actions.append(self._ask(stamp))
-        return actions
+        return actions + self._asking.tick(stamp)
 
     def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
         self._stop_wanting()  # what was buffered leads nowhere: the next link begins a new chain
@@ -238,46 +230,17 @@ class SequencedKeeper(Keeper):
     def _want(self, priority: int, stamp: Stamp, first: tuple[str, Update] | None = None) -> list[Action]:
         """Begins to buffer and asks for a snapshot, unless that is under way."""
         if self.wanting:
-            if priority < self._priority and not self._in_band and self._attempt:
-                self._priority = priority
-                return [RequestSnapshot(priority, self._attempt)]
-            self._priority = min(priority, self._priority)
-            return []
-        self.wanting = True
+            return self._asking.raise_to(priority)
         if first is not None:
             self._buffer.add(*first)
-        self._priority = priority
-        self._attempt = 0
         note = Note(FactKind.RESYNC_STARTED, self.base_reason or "re-centring the proven range")
-        wait_ns = self._spacing(stamp)
-        if self._in_band and not self.counters.resyncs:
-            wait_ns = self.rules.retry_ns  # the first snapshot comes by itself
-        if wait_ns:
-            self._ask_at_ns = stamp.mono_ns + wait_ns
-            return [note]
-        return [note, self._ask(stamp)]
-
-    def _spacing(self, stamp: Stamp) -> int:
-        """How long to wait before asking: one bad symbol must not use up the budget of all."""
-        calm = stamp.mono_ns - self._wanted_at_ns > SPACING_LIMIT_NS
-        self._streak = 0 if calm else self._streak + 1
-        self._wanted_at_ns = stamp.mono_ns
-        if self._streak < UNSPACED:
-            return 0
-        return min(SPACING_NS << min(self._streak - UNSPACED, 10), SPACING_LIMIT_NS)
+        by_itself = self._in_band and not self.counters.resyncs
+        return [note, *self._asking.begin(priority, stamp, wait_ns=self.rules.retry_ns if by_itself else 0)]
 
     def _stop_wanting(self) -> None:
-        self.wanting = False
+        self._asking.end()
         self._buffer.restart()
         self._candidate = None
-
-    def _ask(self, stamp: Stamp) -> Action:
-        self._attempt += 1
-        wait_ns = self.rules.retry_ns << min(self._attempt - 1, 10)
-        self._ask_at_ns = stamp.mono_ns + min(wait_ns, self.rules.retry_limit_ns)
-        if self._in_band:
-            return Resubscribe(self._attempt)
-        return RequestSnapshot(self._priority, self._attempt)
 
     def _try_join(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
         fit = self._buffer.fit(update.seq, renumbered=self._renumbered)
@@ -285,7 +248,7 @@ class SequencedKeeper(Keeper):
             return self._join(update, limit, stamp)
         if fit is Fit.TOO_OLD:
             self._candidate = None
-            self._ask_at_ns = min(self._ask_at_ns, stamp.mono_ns + (TOO_OLD_RETRY_NS << min(self._attempt, 5)))
+            self._asking.again_soon(TOO_OLD_RETRY_NS, stamp)
             return []
         same_as_book = self.state is State.LIVE and self.sequence == update.seq and self._heard_live()
         confirmed = (
@@ -305,7 +268,7 @@ class SequencedKeeper(Keeper):
             return []  # the same again, too soon to prove anything
         self._candidate = (update, limit)
         self._held_at_ns = stamp.mono_ns
-        self._ask_at_ns = stamp.mono_ns + self.rules.confirm_ns
+        self._asking.again_in(self.rules.confirm_ns, stamp)
         if self.base is not State.SYNCING:
             return []
         book = Book()
