@@ -61,7 +61,9 @@ async def main(ctx: ServiceContext) -> None:
 def make_watch(ctx: ServiceContext) -> Watch:
     patience = patience_of(ctx.settings)
     manager = ConnectionManager(idle_timeout_s=idle_timeout_s, patience=patience)
-    return Watch(ctx.now, manager, Processes(silent_ns=patience.silent_ns, start_time_ns=ctx.now().wall_ns))
+    watch = Watch(ctx.now, manager, Processes(silent_ns=patience.silent_ns, start_time_ns=ctx.now().wall_ns))
+    watch.elsewhere = [code for code in EXCHANGES if ctx.settings.exchange(code).ws_url]
+    return watch
 
 
 def patience_of(settings: Settings) -> Patience:

@@ -98,6 +98,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     now_ms: int
     bus: bool
     """Whether the monitor itself is connected to the bus."""
+    elsewhere: list[str]
+    """Exchanges that are read at another address than their own (a simulator, a proxy)."""
     verdict: Verdict
     rate: float
     """Book messages a second, all books together."""

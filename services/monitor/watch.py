@@ -38,6 +38,8 @@ class Watch:
     books: BookTable = field(default_factory=BookTable)
     unreadable: int = 0
     """Link and health messages that could not be understood."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Exchanges whose addresses the settings replace."""
     tick: int = 0
     _bus: bool = True
     _bus_since: Stamp = field(default_factory=lambda: Stamp(0, 0))
@@ -150,6 +152,7 @@ class Watch:
             tick=self.tick,
             now_ms=now.wall_ns // view.MS,
             bus=self._bus,
+            elsewhere=self.elsewhere,
             verdict=view.verdict(books, alerts, bus=self._bus, heard=heard),
             rate=round(sum(book.rate for book in books), 1),
             exchanges=view.exchange_names(codes),

@@ -17,6 +17,8 @@ export function drawHeader(state) {
   figure("figure-links", `${up}/${wanted}`, up < wanted);
   figure("figure-services", `${well}/${services.length}`, well < services.length);
   figure("figure-rate", rate(state.rate), false);
+  find("elsewhere").hidden = state.elsewhere.length === 0;
+  setTitle(find("elsewhere"), `read at other addresses than their own: ${state.elsewhere.join(", ")}`);
   setTitle(find("figure-books"), verdict.halted ? `${verdict.halted} more are halted` : "");
   setText(find("pulse-text"), clock(state.now_ms));
   const beat = find("pulse").firstElementChild;

@@ -1,0 +1,1 @@
+"""Long runs under random faults; by hand, not by pytest: `python -m tests.soak.chaos`."""
