@@ -8,10 +8,10 @@ The address of NATS comes from HOGA_NATS_URL (default nats://127.0.0.1:4222).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 
 from hoga.client import Client
+from hoga.domain.errors import HogaError
 
 
 async def main(exchange: str, symbol: str) -> None:
@@ -28,5 +28,9 @@ async def main(exchange: str, symbol: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(*(sys.argv[1:] or ["binance_future", "BTC-USDT"])))
+    try:
+        asyncio.run(main(*(sys.argv[1:] if len(sys.argv) == 3 else ["binance_future", "BTC-USDT"])))
+    except HogaError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

@@ -8,10 +8,10 @@ The address of NATS comes from HOGA_NATS_URL (default nats://127.0.0.1:4222).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 
 from hoga.client import BookView, Client
+from hoga.domain.errors import HogaError
 
 
 def on_orderbook(book: BookView) -> None:
@@ -26,5 +26,9 @@ async def main(exchange: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "*"))
+    except HogaError as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:
+        pass

@@ -21,7 +21,7 @@ from hoga.exchanges import registry
 from hoga.runtime.config import NatsSettings
 from hoga.wire.books import levels
 
-DEPTH = 10
+DEPTH = 9  # with its heading this fits a terminal of 24 lines
 DEPTH_MAX = 100_000
 
 

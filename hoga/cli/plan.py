@@ -23,6 +23,8 @@ class Wishes:
     simulator: tuple[str, int] | None
     """(host, port), None against the real exchanges."""
     config: Path | None = None
+    logs: Path | None = None
+    """Where the raw and book log files go; None: as the settings say."""
 
 
 def children(wishes: Wishes) -> list[ChildSpec]:
@@ -59,6 +61,8 @@ def environment(wishes: Wishes) -> dict[str, str]:
     }
     if wishes.config is not None:
         env["HOGA_CONFIG"] = str(wishes.config.resolve())
+    if wishes.logs is not None:
+        env["HOGA_LOG_DIRECTORY"] = str(wishes.logs.resolve())
     for code in registry.supported():
         env[f"HOGA_EXCHANGES_{code.upper()}_ENABLED"] = str(int(code in wishes.exchanges))
     if wishes.simulator is not None:

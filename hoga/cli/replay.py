@@ -12,12 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hoga.domain.errors import TapeError
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.types import GapPolicy, State
 from hoga.exchanges import registry
 from hoga.runtime.replay import Replay, replay
 
 MAX_DEPTH = 10_000
+WIDE = 160
+"""Columns where the output is no terminal."""
 STATE_STYLES = {State.LIVE: "green", State.GAPPED: "yellow", State.SYNCING: "cyan"}
 
 
@@ -43,16 +46,27 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints each tape's outcome; errors are HogaError for the caller to show."""
+    """Prints each tape's outcome. 0 where every tape was read to its end and held a book, 2 otherwise."""
     exchange = registry.get(args.exchange) if args.exchange else None
     rules = KeeperRules(gap_policy=GapPolicy(args.gap_policy))
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE)
+    status = 0
     for path in args.tapes:
-        outcome = replay(path, exchange, rules)
+        try:
+            outcome = replay(path, exchange, rules)
+        except TapeError as error:
+            sys.stderr.write(f"hoga: {error}\n")
+            status = 2
+            continue
         if args.json:
             sys.stdout.write(msgspec.json.encode(as_json(outcome, args.depth)).decode() + "\n")
         else:
-            show(outcome, args.depth, Console())
-    return 0
+            show(outcome, args.depth, console)
+        if outcome.damage:
+            sys.stderr.write(f"hoga: {outcome.damage}\n")
+        if outcome.damage or not outcome.shelf.keepers:
+            status = 2
+    return status
 
 
 def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
@@ -64,6 +78,7 @@ def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
         "other": outcome.other,
         "unknown": outcome.unknown,
         "troubles": outcome.troubles,
+        "damage": outcome.damage,
         "symbols": {symbol: _symbol_json(keeper, depth) for symbol, keeper in outcome.books().items()},
     }
 
@@ -71,11 +86,13 @@ def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
 def show(outcome: Replay, depth: int, console: Console) -> None:
     """The outcome for people."""
     console.rule(f"{outcome.path.name} · {outcome.exchange.korean_name} · {outcome.records:,} records", align="left")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("symbol", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for name in ("frames", "applied", "gaps", "back", "cross", "bad", "last id", "proven"):
-        table.add_column(name, justify="right", no_wrap=True)
+    if not outcome.shelf.keepers:
+        console.print("no order book in this tape", style="yellow")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("symbol", overflow="fold")
+    table.add_column("state", no_wrap=True, min_width=7)
+    for name in ("frames", "used", "gaps", "back", "cross", "bad", "last id", "proven"):
+        table.add_column(name, justify="right", overflow="fold")
     for symbol, keeper in outcome.books().items():
         counters, state = keeper.counters, keeper.state
         numbers = (counters.frames, counters.applied, counters.gaps)
@@ -87,7 +104,8 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
             str(keeper.sequence or "–"),
             f"{keeper.book.bids_known}×{keeper.book.asks_known}",
         )
-    console.print(table)
+    if outcome.shelf.keepers:
+        console.print(table)
     if outcome.other or outcome.unknown:
         console.print(f"[dim]{outcome.other:,} records are no book data, {outcome.unknown:,} were not understood[/]")
     for trouble in outcome.troubles:

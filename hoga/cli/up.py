@@ -135,7 +135,7 @@ async def _lay_out(args: argparse.Namespace, settings: Settings, codes: list[str
     named = args.port is not None or bool(os.environ.get("HOGA_MONITOR_PORT")) or wanted != MonitorSettings().port
     page = ports.choose(monitor.host, wanted, explicit=named, what="web page", change="--port or HOGA_MONITOR_PORT")
     simulator = _simulator_address(settings.simulator) if args.simulate else None
-    specs = children(Wishes(codes, nats.settings, page, simulator, args.config))
+    specs = children(Wishes(codes, nats.settings, page, simulator, args.config, args.logs))
     if nats.server is not None:
         specs.insert(0, nats.server)
     logs = args.logs or Path(settings.log.directory)

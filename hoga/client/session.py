@@ -53,6 +53,7 @@ class Session:
         self._publishers = Publishers(round(stale_after_s * 1e9))
         self._streams: WeakSet[Stream[Any]] = WeakSet()
         self._inboxes: WeakSet[BookInbox] = WeakSet()
+        self._kept_values: WeakSet[_LiveAndKept] = WeakSet()
         self._sign_of_life = asyncio.Event()
         self._watch: Subscription | None = None
         self._reviews: asyncio.Task[None] | None = None
@@ -70,6 +71,7 @@ class Session:
                 settings = msgspec.structs.replace(settings, url=self._url)
             self._bus = await connect_nats(settings, name=self._name, timeout_s=self._timeout_s)
         self._watch = await self._bus.subscribe(subjects.health("*"), self._on_health)
+        self._bus.on_connection(self._on_connection)
         self._reviews = asyncio.create_task(self._review_in_time(), name="hoga client review")
 
     async def close(self) -> None:
@@ -126,25 +128,16 @@ class Session:
 
         The stream alone would not do: it keeps one value a subject, so in a burst it passes over revisions that the
         plain subscription delivers."""
-        arrived = asyncio.Event()
-        seen: set[str] = set()
+        both = _LiveAndKept(self.bus, subject, handler)
+        await both.open()
+        self._kept_values.add(both)
+        return both
 
-        def live_value(name: str, payload: bytes) -> None:
-            seen.add(name)
-            handler(name, payload)
-
-        def kept(name: str, payload: bytes) -> None:
-            arrived.set()
-            if name not in seen:
-                handler(name, payload)
-
-        live = await self.bus.subscribe(subject, live_value)
-        try:
-            rush = await self.bus.subscribe_last(subjects.BOOKS_STREAM, subject, kept)
-        except BusError:
-            await live.unsubscribe()
-            raise
-        return _LiveAndKept(live, rush, arrived)
+    def _on_connection(self, connected: bool) -> None:
+        """What was published while the bus was away from us is had from the stream."""
+        if connected:
+            for both in self._kept_values:
+                both.refresh()
 
     async def kept(self, subject: str) -> list[bytes]:
         """The last value of every matching subject of the books' stream; BusError where the bus is away."""
@@ -202,18 +195,56 @@ class Session:
 class _LiveAndKept:
     """A plain subscription, and beside it one for the kept values that ends by itself when their rush is over."""
 
-    def __init__(self, live: Subscription, rush: Subscription, arrived: asyncio.Event) -> None:
-        self._live = live
-        self._kept = rush
-        self._rush = asyncio.create_task(_end_after_rush(rush, arrived), name="hoga client kept values")
+    def __init__(self, bus: Bus, subject: str, handler: MessageHandler) -> None:
+        self._bus = bus
+        self._subject = subject
+        self._handler = handler
+        self._seen: set[str] = set()
+        """Subjects heard live since the kept values were asked for: theirs are older."""
+        self._arrived = asyncio.Event()
+        self._live: Subscription | None = None
+        self._kept: Subscription | None = None
+        self._rush: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """BusError where the bus refuses."""
+        self._live = await self._bus.subscribe(self._subject, self._take_live)
+        try:
+            self._kept = await self._bus.subscribe_last(subjects.BOOKS_STREAM, self._subject, self._take_kept)
+        except BusError:
+            await self._live.unsubscribe()
+            raise
+        self._rush = asyncio.create_task(_end_after_rush(self._kept, self._arrived), name="hoga client kept values")
+
+    def refresh(self) -> None:
+        """Asks for the kept values again, unless they are just coming."""
+        if self._rush is not None and self._rush.done():
+            self._seen.clear()
+            self._rush = asyncio.create_task(self._again(), name="hoga client kept values")
 
     async def unsubscribe(self) -> None:
-        self._rush.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._rush
-        with suppress(BusError):
-            await self._kept.unsubscribe()
-        await self._live.unsubscribe()
+        if self._rush is not None:
+            self._rush.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._rush
+        for subscription in (self._kept, self._live):
+            if subscription is not None:
+                with suppress(BusError):
+                    await subscription.unsubscribe()
+
+    async def _again(self) -> None:
+        with suppress(BusError):  # away again: the next return asks anew
+            self._kept = await self._bus.subscribe_last(subjects.BOOKS_STREAM, self._subject, self._take_kept)
+            await _end_after_rush(self._kept, self._arrived)
+
+    def _take_live(self, name: str, payload: bytes) -> None:
+        self._seen.add(name)
+        self._handler(name, payload)
+
+    def _take_kept(self, name: str, payload: bytes) -> None:
+        self._arrived.set()
+        if name not in self._seen:
+            self._handler(name, payload)
 
 
 async def _end_after_rush(subscription: Subscription, arrived: asyncio.Event) -> None:

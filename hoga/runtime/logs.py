@@ -15,6 +15,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from hoga.runtime.settings import LogSettings
 
 MAX_KEYS = 1024
@@ -32,6 +34,22 @@ def setup_logging(settings: LogSettings, service: str, stream: TextIO | None = N
     root.setLevel(settings.level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    server = logging.getLogger("aiohttp.server")
+    if not any(isinstance(known, BadRequests) for known in server.filters):
+        server.addFilter(BadRequests())
+
+
+class BadRequests(logging.Filter):
+    """What is no HTTP (garbage, TLS on a plain port, an endless line) is the sender's fault: one quiet line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            record.msg, record.args = "not HTTP: %s", (" ".join(str(error).split())[:160],)
+            return logging.getLogger().isEnabledFor(logging.DEBUG)
+        return True
 
 
 class OneLine(logging.Formatter):

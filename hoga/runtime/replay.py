@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hoga.domain.actions import FactKind, Note
 from hoga.domain.errors import FrameError, TapeError, snippet
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.symbols import SymbolMap
@@ -31,6 +32,8 @@ class Replay:
     other: int = 0
     unknown: int = 0
     troubles: list[str] = field(default_factory=list)
+    damage: str = ""
+    """Why the tape could not be read to its end; empty where it could."""
 
     def books(self) -> dict[str, Keeper]:
         """The keepers by canonical symbol (by native id where two would share one), in order of appearance."""
@@ -49,17 +52,24 @@ def replay(path: Path, exchange: Exchange | None = None, rules: KeeperRules | No
     """Runs a whole tape; TapeError where it cannot be read or belongs to no known exchange."""
     run: Replay | None = None
     waiting: list[tape.Record] = []
-    for record in tape.read(path):
+    try:
+        for record in tape.read(path):
+            if run is None:
+                known = exchange or (registry.detect(record.url) if record.url else None)
+                if known is None:
+                    waiting.append(record)
+                    continue
+                run = Replay(path, known, BookShelf(known, rules or KeeperRules()))
+                for earlier in waiting:
+                    _play(run, earlier)
+            _play(run, record)
+    except TapeError as error:
         if run is None:
-            known = exchange or (registry.detect(record.url) if record.url else None)
-            if known is None:
-                waiting.append(record)
-                continue
-            run = Replay(path, known, BookShelf(known, rules or KeeperRules()))
-            for earlier in waiting:
-                _play(run, earlier)
-        _play(run, record)
+            raise
+        run.damage = str(error)  # what stands before the damage counts
     if run is None:
+        if not waiting:
+            raise TapeError(f"the tape {path} is empty: it holds no record")
         urls = sorted({record.url for record in waiting if record.url})
         found = f"its addresses are {', '.join(urls[:3])}" if urls else "it holds no address"
         raise TapeError(f"cannot tell the exchange of {path}: {found}; name it with --exchange")
@@ -68,6 +78,9 @@ def replay(path: Path, exchange: Exchange | None = None, rules: KeeperRules | No
 
 def _play(run: Replay, record: tape.Record) -> None:
     run.records += 1
+    found = registry.detect(record.url) if record.url else None
+    if found is not None and found is not run.exchange:
+        _trouble(run, f"record {run.records}: {snippet(record.url or '')} is an address of {found.code}")
     if record.data is None:
         return
     stamp = Stamp(record.ts_ns, record.ts_ns)
@@ -78,7 +91,9 @@ def _play(run: Replay, record: tape.Record) -> None:
         route = run.exchange.strategy.route(frame)
         if route.kind is RouteKind.BOOK:
             for native in route.symbols:
-                run.shelf.frame(native, native, frame, record.conn, stamp)
+                for action in run.shelf.frame(native, native, frame, record.conn, stamp):
+                    if isinstance(action, Note) and action.kind is FactKind.REJECTED:
+                        _trouble(run, f"record {run.records}: {native}: {action.detail}")
         elif route.kind is RouteKind.UNKNOWN:
             run.unknown += 1
             _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")

@@ -41,7 +41,8 @@ def read(path: Path) -> Iterator[Record]:
                     yield _record(path, number, line)
     except (OSError, EOFError, zlib.error) as error:
         where = f" after line {number}" if number else ""
-        raise TapeError(f"cannot read tape {path}{where}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise TapeError(f"cannot read tape {path}{where}: {reason}") from None
 
 
 def _record(path: Path, number: int, line: bytes) -> Record:

@@ -132,14 +132,18 @@ def report(chaos: Chaos, seed: int, minutes: float) -> bool:
         ("W wrong LIVE books", len(wrong), f"{judge.checked.total()} checked, {judge.unchecked.total()} not"),
         ("S stale LIVE books", len(judge.stale), f"worst lag in s: {dict(judge.worst_lag)}"),
         ("O revisions, epochs", len(order), ""),
-        ("books stuck", len(chaos.stuck), f"{len(chaos.waits)} recoveries, longest {max(chaos.waits, default=0):.1f} s"),
+        (
+            "books stuck",
+            len(chaos.stuck),
+            f"longest of {len(chaos.waits)} recoveries: {max(chaos.waits, default=0):.1f} s",
+        ),
         ("memory", len(grown), f"more than {GROWTH_MB:g} MB"),
     )
-    print(f"\n## Chaos: seed {seed}, {minutes:g} min, {chaos.injected.total()} faults, loop late {chaos.blocked_s:.1f} s")
+    print(f"\n## Chaos: seed {seed}, {minutes:g} min, {chaos.injected.total()} faults, late {chaos.blocked_s:.1f} s")
     print("\n| verdict | violations | |\n|---|---:|---|")
     for row in verdicts:
         print("| {} | {} | {} |".format(*row))
-    print(f"\nGap events {chaos.events['KIND_GAP']}, frames dropped where ids tell {struck['drop']}; {dict(chaos.events)}")
+    print(f"\nGap events {chaos.events['KIND_GAP']}, dropped frames with ids {struck['drop']}; {dict(chaos.events)}")
     print("\n| fault | injected | outages | p50 s | p99 s | max s |\n|---|---:|---:|---:|---:|---:|")
     for kind in sorted(chaos.injected.keys() | judge.recoveries.keys()):
         times = sorted(judge.recoveries.get(kind, []))

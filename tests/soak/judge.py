@@ -74,7 +74,7 @@ class Judge(Oracle):
         self.causes: dict[str, tuple[float, str]] = {}
         """Exchange, "exchange native" or "*" -> the last fault that touched it."""
         self.blind_until_s = 0.0
-        self.silent_until_s: Counter[str] = Counter()
+        self.silent_until_s: dict[str, float] = defaultdict(float)
         self.lives: dict[tuple[str, str], list[Life]] = defaultdict(list)
         self.faults = {code: Watched() for code in simulator.venues}
         self._outages: dict[Key, tuple[float, str]] = {}

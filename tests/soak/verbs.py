@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -142,7 +143,11 @@ class Verbs:
         self._kill("validator", 0.0)
 
     async def do_kill_ingest(self) -> None:
-        self._kill(f"ingest-{self._code('kill_ingest')}", self.dice.choice((0.0, 0.5, 4.0)))
+        killed = self._code("kill_ingest")
+        for code, native in list(self.delisted):
+            if code == killed:  # an ingest that never saw the market listed looks again only after an hour
+                self._relist(code, native)
+        self._kill(f"ingest-{killed}", self.dice.choice((0.0, 0.5, 4.0)))
 
     async def do_kill_aggregator(self) -> None:
         self._kill("aggregator", self.dice.uniform(0, 3))
@@ -163,7 +168,39 @@ class Verbs:
         await asyncio.sleep(seconds)
         self.pipeline.nats.resume()
 
+    async def do_crash_nats(self) -> None:
+        """It freezes, takes frames that it never delivers, and dies; some markets fall quiet just then."""
+        self.judge.blackout("crash_nats")
+        self.judge.blind_until_s = time.monotonic() + 60
+        self.pipeline.nats.pause()
+        await asyncio.sleep(self.dice.uniform(0.3, 1.5))
+        for code in supported():
+            native = self.dice.choice(self.pipeline.simulator.venues[code].natives())
+            self.faults.halt(code, native)
+            self.halted.append((code, native))
+        self.pipeline.nats.kill()
+        self.pipeline.nats.start()
+        self.judge.blind_until_s = time.monotonic() + GRACE_S
+        await asyncio.sleep(GRACE_S + 2)  # the quiet lasts long enough to be judged
+
+    async def do_freeze_ingest(self) -> None:
+        await self._freeze(f"ingest-{self._code('freeze_ingest')}", self.dice.uniform(0.5, 8))
+
+    async def do_freeze_validator(self) -> None:
+        self.judge.blackout("freeze_validator")
+        seconds = self.dice.uniform(0.5, 6)
+        self.judge.blind_until_s = time.monotonic() + seconds + GRACE_S
+        await self._freeze("validator", seconds)
+
     # helpers
+
+    async def _freeze(self, name: str, seconds: float) -> None:
+        if name in self.down:
+            return
+        process = self.pipeline._processes[name]
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
 
     def _code(self, kind: str) -> str:
         code = self.dice.choice(supported())
