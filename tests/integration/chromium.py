@@ -90,7 +90,7 @@ class Chromium:
         """Returns when the expression is true; AssertionError naming it where that takes too long."""
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while not await self.value(f"Boolean({expression})"):  # noqa: ASYNC110 - the page has no event for it
+                while not await self.value(f"Boolean({expression})"):
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise AssertionError(f"never true in the page: {expression}; complaints: {self.complaints}") from None
@@ -160,7 +160,7 @@ def _text(path: Path) -> str:
 
 async def _page_address(session: aiohttp.ClientSession, port_file: Path) -> str:
     async with asyncio.timeout(PATIENCE_S):
-        while not (text := _text(port_file)):  # noqa: ASYNC110 - a file has no event
+        while not (text := _text(port_file)):
             await asyncio.sleep(0.05)
         port = int(text.split()[0])
         while True:

@@ -76,7 +76,7 @@ def read_logs(folder: Path) -> dict[str, str]:
 
 async def _gone(pids: list[int]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while any(_runs(pid) for pid in pids):  # noqa: ASYNC110 - nothing to wait on for a stranger's end
+        while any(_runs(pid) for pid in pids):
             await asyncio.sleep(0.02)
 
 
@@ -164,7 +164,7 @@ async def test_a_termination_while_it_starts_leaves_nothing(tmp_path: Path) -> N
     async with up(tmp_path) as it:
         await it.until("log files")
         async with asyncio.timeout(PATIENCE_S):
-            while "services.simulator" not in it.children():  # noqa: ASYNC110 - as above
+            while "services.simulator" not in it.children():
                 await asyncio.sleep(0.02)
         pids = list(it.children().values())
         it.process.send_signal(signal.SIGTERM)

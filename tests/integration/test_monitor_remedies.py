@@ -99,7 +99,7 @@ async def test_a_probe_counts_raw_frames_only_while_it_is_wanted() -> None:
     async def want(*exchanges: str) -> None:
         probes.want(frozenset(exchanges))
         async with asyncio.timeout(10):
-            while probes.open != frozenset(exchanges):  # noqa: ASYNC110 - one loop tick is what it takes
+            while probes.open != frozenset(exchanges):
                 await asyncio.sleep(0)
 
     await publish(3)

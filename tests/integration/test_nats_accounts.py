@@ -207,7 +207,7 @@ async def test_a_reader_does_not_even_see_what_follows_the_services_stream(serve
 
 async def _until_kept(reader: NatsBus, payload: bytes, subject: str = BOOK) -> None:
     async with asyncio.timeout(30):
-        while await reader.last("BOOKS", subject) != payload:  # noqa: ASYNC110 - the server tells nobody
+        while await reader.last("BOOKS", subject) != payload:
             await asyncio.sleep(0.01)
 
 

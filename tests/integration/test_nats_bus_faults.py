@@ -106,7 +106,7 @@ async def test_a_frozen_server_is_noticed_under_load_and_publish_never_waits(
         assert longest < 1.0, "publish waited for the frozen server"
         async with asyncio.timeout(PATIENCE_S):
             # Closed while the server is still frozen, so nothing follows late. No event tells.
-            while sock.fileno() != -1:  # noqa: ASYNC110
+            while sock.fileno() != -1:
                 await asyncio.sleep(0.01)
         server.resume()
         await connection.count(2)

@@ -185,5 +185,5 @@ asyncio.run(main())
     parent.send_signal(signal.SIGKILL)
     await parent.wait()
     async with asyncio.timeout(PATIENCE_S):
-        while runs(pid):  # noqa: ASYNC110 - the kernel offers nothing to wait on for a stranger's end
+        while runs(pid):
             await asyncio.sleep(0.01)

@@ -59,7 +59,7 @@ class World:
 
     async def until(self, condition) -> None:
         async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110 - a condition on plain state
+            while not condition():
                 await asyncio.sleep(0.005)
 
     async def __aenter__(self) -> World:
