@@ -19,7 +19,7 @@ from enum import Enum
 from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.types import Update
 
-MAX_LEVELS = 200_000
+MAX_LEVELS = 20_000
 """Levels that one chain may hold in memory, however few updates bring them."""
 
 
@@ -30,16 +30,19 @@ class Fit(Enum):
 
 
 class JoinBuffer:
-    """An unbroken chain of deltas of one symbol, at most `limit` long."""
+    """An unbroken chain of deltas of one symbol, at most `limit` long and `age_ns` old: hundreds of symbols may wait
+    for minutes until the request budget allows their snapshots, and what is older than any answer is of no use."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, age_ns: int) -> None:
         self._limit = limit
+        self._age_ns = age_ns
         self._sequencer = Sequencer()
         self._levels = 0
         self.updates: deque[tuple[str, Update]] = deque()
+        self._times: deque[int] = deque()
         self.overflowed = 0
 
-    def add(self, link: str, update: Update) -> Verdict:
+    def add(self, link: str, update: Update, mono_ns: int) -> Verdict:
         """Keeps a delta. On GAP the chain starts anew with it, on REVERSAL after it."""
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         if verdict is Verdict.STALE:
@@ -48,21 +51,30 @@ class JoinBuffer:
             self.restart()
             return verdict
         if verdict is Verdict.GAP:
-            self.updates.clear()
-            self._levels = 0
+            self._clear()
         self.updates.append((link, update))
+        self._times.append(mono_ns)
         self._levels += len(update.bids) + len(update.asks)
-        while len(self.updates) > self._limit or (self._levels > MAX_LEVELS and len(self.updates) > 1):
+        while len(self.updates) > 1 and self._too_much(mono_ns):
             _, oldest = self.updates.popleft()
+            self._times.popleft()
             self._levels -= len(oldest.bids) + len(oldest.asks)
             self.overflowed += 1
         return verdict
 
     def restart(self) -> None:
         """Forgets the chain; the next delta begins one."""
-        self.updates.clear()
-        self._levels = 0
+        self._clear()
         self._sequencer = Sequencer()
+
+    def _clear(self) -> None:
+        self.updates.clear()
+        self._times.clear()
+        self._levels = 0
+
+    def _too_much(self, mono_ns: int) -> bool:
+        too_many = len(self.updates) > self._limit or self._levels > MAX_LEVELS
+        return too_many or mono_ns - self._times[0] > self._age_ns
 
     @property
     def last(self) -> int | None:

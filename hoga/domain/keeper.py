@@ -35,6 +35,8 @@ class KeeperRules:
     """Levels a side that are published, and so must stay proven."""
     gap_policy: GapPolicy = GapPolicy.CONTINUE
     buffer_updates: int = 4000
+    buffer_age_ns: int = 60 * SECOND_NS
+    """Deltas older than this cannot be older than a snapshot that is still to come."""
     retry_ns: int = 5 * SECOND_NS
     """An unanswered request for a snapshot is repeated after this, doubled up to `retry_limit_ns`."""
     retry_limit_ns: int = 60 * SECOND_NS

@@ -36,7 +36,7 @@ class SequencedKeeper(Keeper):
         self._in_band = in_band
         self._bounded = bounded
         self._sequencer = Sequencer()
-        self._buffer = JoinBuffer(rules.buffer_updates)
+        self._buffer = JoinBuffer(rules.buffer_updates, rules.buffer_age_ns)
         self._asking = Asking(in_band=in_band, retry_ns=rules.retry_ns, retry_limit_ns=rules.retry_limit_ns)
         self._candidate: tuple[Update, int] | None = None
         """A snapshot that nothing proves yet, with its limit."""
@@ -122,7 +122,7 @@ class SequencedKeeper(Keeper):
         if not self.wanting:
             actions += self._want(URGENT, stamp)
         before = self._buffer.last
-        verdict = self._buffer.add(link, update)
+        verdict = self._buffer.add(link, update, stamp.mono_ns)
         if verdict is Verdict.STALE and self._frozen(update, link, before, stamp):
             verdict = Verdict.REVERSAL
             self._buffer.restart()
@@ -149,7 +149,7 @@ class SequencedKeeper(Keeper):
             self._renumbered = True
             return actions + self._resync("an id went backwards", None, stamp)
         if self.wanting and self._proves(link):
-            self._buffer.add(link, update)
+            self._buffer.add(link, update, stamp.mono_ns)
         if verdict is Verdict.GAP:
             if self.rules.gap_policy is GapPolicy.RESYNC:
                 return actions + self._resync("ids are missing", (link, update), stamp)
@@ -232,7 +232,7 @@ class SequencedKeeper(Keeper):
         if self.wanting:
             return self._asking.raise_to(priority)
         if first is not None:
-            self._buffer.add(*first)
+            self._buffer.add(*first, stamp.mono_ns)
         note = Note(FactKind.RESYNC_STARTED, self.base_reason or "re-centring the proven range")
         by_itself = self._in_band and not self.counters.resyncs
         return [note, *self._asking.begin(priority, stamp, wait_ns=self.rules.retry_ns if by_itself else 0)]

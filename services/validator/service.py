@@ -26,6 +26,8 @@ from services.validator.metrics import UNREADABLE, Meters
 from services.validator.publisher import LAST_VALUE_AGE_S, Publisher
 
 TICK_S = 0.1
+BUFFER_AGE_NS = 15_000_000_000
+"""More than any snapshot takes from its making to its arrival."""
 COUNTS_NS = 1_000_000_000
 BOOKS_MAX_BYTES = 64 << 20
 log = logging.getLogger(__name__)
@@ -157,6 +159,7 @@ def keeper_rules(settings: Settings, code: str) -> KeeperRules:
         depth=validator.depth,
         gap_policy=GapPolicy(settings.exchange(code).gap_policy),
         buffer_updates=validator.buffer_updates,
+        buffer_age_ns=BUFFER_AGE_NS,
         retry_ns=int(validator.snapshot_retry_s * 1e9),
         time=TimeBudget(
             late_after_ns=int(validator.late_after_s * 1e9), future_after_ns=int(validator.future_after_s * 1e9)

@@ -159,6 +159,18 @@ class TestJoin:
         assert keeper.sequence == 19
 
 
+    def test_deltas_too_old_for_any_snapshot_to_come_are_forgotten(self) -> None:
+        keeper = SequencedKeeper(KeeperRules(buffer_age_ns=10_000_000_000))
+        keeper.open(at(0))
+        for second in range(60):
+            keeper.receive(delta(second + 9, second + 10), "a", at(1000 * second))
+        keeper.snapshot(snapshot(50), 0, at(60_000))
+        assert keeper.state is State.SYNCING
+        keeper.snapshot(snapshot(65), 0, at(60_500))
+        assert keeper.state is State.LIVE
+        assert keeper.sequence == 69
+
+
 class TestPolicies:
     def test_continue_goes_on_as_gapped_and_heals(self) -> None:
         keeper = live()
