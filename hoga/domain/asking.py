@@ -14,9 +14,9 @@ from hoga.domain.types import Stamp
 URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
 """Priorities: no book at all, a wrong one, a gapped one, a re-centring."""
 SPACING_NS = 1_000_000_000
-SPACING_LIMIT_NS = 15_000_000_000
-CALM_NS = 30_000_000_000
-UNSPACED = 3
+SPACING_LIMIT_NS = 8_000_000_000
+CALM_NS = 20_000_000_000
+UNSPACED = 5
 
 
 class Asking:

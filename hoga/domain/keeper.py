@@ -143,9 +143,9 @@ class Keeper(ABC):
 
     def link_down(self, reason: str, stamp: Stamp) -> list[Action]:
         """No live link carries this symbol any more."""
+        self._heard.clear()
         if self.uncovered_reason:
             return []
-        self._heard.clear()
         self.uncovered_reason = self.stale_reason = reason
         return [Note(FactKind.STALE, reason), *self._changed()]
 

@@ -20,7 +20,8 @@ from hoga.exchanges.base import Exchange
 from hoga.runtime.rest import RestClient
 from services.ingest.pacing import Backoff
 
-REFRESH_S = 3600.0
+REFRESH_S = 300.0
+"""Listings, halts and delistings are noticed within this time."""
 ASK_SPACING_S = 60.0
 PRIORITY = 0
 """Nothing works without the list: it goes before everything else."""
@@ -52,7 +53,7 @@ class Directory:
         return self.fetched_s > 0
 
     def ask(self) -> None:
-        """Somebody wants a symbol that is not listed here: fetch the list soon."""
+        """Somebody needs the list as it is now: fetch it soon."""
         self._asked.set()
 
     def native(self, symbol: str, hint: str = "") -> str | None:

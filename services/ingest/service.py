@@ -62,6 +62,7 @@ class Ingest:
         self._metrics = Metrics(exchange.code)
         self._counts = ctx.health.exchange(exchange.code)
         self._universe: dict[str, str] = {}
+        self._bus_losses = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.connector = ExchangeConnector(
             exchange,
@@ -133,6 +134,7 @@ class Ingest:
             self._look()
 
     def _on_bus(self, connected: bool) -> None:
+        self._bus_losses += not connected  # what the bus had accepted and not delivered is lost, whatever was counted
         if connected:
             self._report_all()
 
@@ -143,6 +145,7 @@ class Ingest:
 
     def _publish_status(self, slot: Slot) -> None:
         status = slot.status(time.time_ns())
+        status.dropped += self._bus_losses
         self._ctx.bus.publish(subjects.link(self._code, slot.name), status.SerializeToString())
         self._check_links()
 

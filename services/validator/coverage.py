@@ -91,12 +91,18 @@ class Coverage:
     def tick(self, now_ns: int) -> Change:
         """Links whose reports have stopped are no longer live."""
         silent = [slot for slot in self._slots.values() if slot.live and now_ns - slot.heard_ns > self._silent_after_ns]
-        if not silent:
+        return self._fail(silent, "ingest no longer reports on the link")
+
+    def fail(self, reason: str) -> Change:
+        """No link is live until it is reported again."""
+        return self._fail([slot for slot in self._slots.values() if slot.live], reason)
+
+    def _fail(self, slots: list[Slot], reason: str) -> Change:
+        if not slots:
             return NOTHING
         before = self._view()
-        for slot in silent:
-            slot.live = False
-            slot.reason = "ingest no longer reports on the link"
+        for slot in slots:
+            slot.live, slot.reason = False, reason
         return self._difference(before)
 
     def _judge(self, message: pb.LinkStatus) -> tuple[bool, str]:

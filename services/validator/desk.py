@@ -111,6 +111,12 @@ class Desk:
         """One report on a link of this exchange."""
         self._cover(self.coverage.status(message, stamp.mono_ns), stamp)
 
+    def deafened(self, reason: str, stamp: Stamp) -> None:
+        """Frames may be lost that no later frame will ever betray; the next reports begin anew."""
+        self._cover(self.coverage.fail(reason), stamp)
+        for entry in self.entries.values():
+            self._carry_out(entry, entry.keeper.link_down(reason, stamp))
+
     def tick(self, stamp: Stamp) -> None:
         """Time passes."""
         self._cover(self.coverage.tick(stamp.mono_ns), stamp)

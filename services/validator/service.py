@@ -127,10 +127,11 @@ class Validator:
         return pb.BookReply(book=full_book(entry, request.depth)).SerializeToString()
 
     def _on_connection(self, connected: bool) -> None:
-        if connected:
-            for desk in self.desks.values():
-                for entry in desk.entries.values():
-                    self._publisher.changed(entry)
+        for desk in self.desks.values():
+            if not connected:
+                desk.deafened("the bus was away: what was sent meanwhile is lost", self._ctx.now())
+            for entry in desk.entries.values():
+                self._publisher.changed(entry)
 
     def _unreadable(self, subject: str, error: Exception) -> None:
         UNREADABLE.inc()

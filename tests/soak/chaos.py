@@ -21,8 +21,8 @@ from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
 from services.simulator.options import Options
 from tests.soak.judge import Judge
+from tests.soak.proxy import ProxiedPipeline
 from tests.soak.verbs import Verbs
-from tests.support.pipeline import Pipeline
 
 BOUND_S = 90.0
 CALM_S = 2.0
@@ -32,7 +32,7 @@ _PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Chaos:
-    def __init__(self, pipeline: Pipeline, judge: Judge, seed: int) -> None:
+    def __init__(self, pipeline: ProxiedPipeline, judge: Judge, seed: int) -> None:
         self.pipeline, self.judge = pipeline, judge
         self.dice = random.Random(seed)
         self.verbs = Verbs(pipeline, judge, self.dice)
@@ -159,7 +159,7 @@ def report(chaos: Chaos, seed: int, minutes: float) -> bool:
 
 async def soak(minutes: float, seed: int, folder: Path, only: list[str]) -> bool:
     options = Options(symbols=4, rate=8.0, seed=seed, max_levels=1200, history_s=180.0)
-    pipeline = Pipeline(folder, options=options, env={"HOGA_INGEST_BACKOFF_MAX_S": "4"})
+    pipeline = ProxiedPipeline(folder, options=options, env={"HOGA_INGEST_BACKOFF_MAX_S": "4"})
     judge = Judge(pipeline.simulator)
     pipeline.oracle = judge
     async with pipeline:

@@ -15,7 +15,7 @@ from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
 from services.simulator.faults import MANGLERS
 from tests.soak.judge import GRACE_S, SILENCE_S, Judge
-from tests.support.pipeline import Pipeline
+from tests.soak.proxy import ProxiedPipeline
 
 BODIES = (None, "<html>502</html>", '{"code":-1121,"msg":"Invalid symbol."}', "[]", "{}", "")
 REFUSALS = (400, 403, 404, 418, 429, 451, 500, 502, 503, 504)
@@ -23,7 +23,7 @@ Verb = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Verbs:
-    def __init__(self, pipeline: Pipeline, judge: Judge, dice: random.Random) -> None:
+    def __init__(self, pipeline: ProxiedPipeline, judge: Judge, dice: random.Random) -> None:
         self.pipeline, self.judge, self.dice = pipeline, judge, dice
         self.faults = pipeline.simulator.faults
         self.halted: list[tuple[str, str]] = []
@@ -191,6 +191,19 @@ class Verbs:
         seconds = self.dice.uniform(0.5, 6)
         self.judge.blind_until_s = time.monotonic() + seconds + GRACE_S
         await self._freeze("validator", seconds)
+
+    async def do_cut_bus(self) -> None:
+        """One process loses its connection to NATS and what was on it, and all markets of an exchange fall quiet."""
+        code = self._code("cut_bus")
+        proxy = self.pipeline.proxies[self.dice.choice(("validator", f"ingest-{code}"))]
+        proxy.held = True
+        await asyncio.sleep(self.dice.uniform(0.2, 0.5))
+        for native in self.pipeline.simulator.venues[code].natives():
+            self.faults.halt(code, native)
+            self.halted.append((code, native))
+        await asyncio.sleep(0.5)
+        proxy.cut()
+        await asyncio.sleep(GRACE_S)  # the quiet lasts long enough to be judged
 
     # helpers
 

@@ -158,7 +158,6 @@ class TestJoin:
         assert keeper.state is State.LIVE
         assert keeper.sequence == 19
 
-
     def test_deltas_too_old_for_any_snapshot_to_come_are_forgotten(self) -> None:
         keeper = SequencedKeeper(KeeperRules(buffer_age_ns=10_000_000_000))
         keeper.open(at(0))
