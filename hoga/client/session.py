@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ _REVIEW_S = 0.5
 _KEPT_QUIET_S = 0.3
 """The kept values come in one rush: when no new subject came for so long, it is over."""
 _KEPT_PATIENCE_S = 5.0
+log = logging.getLogger(__name__)
 _BUS_AWAY = "the message bus is away"
 _SILENT = "its publisher is silent"
 
@@ -202,6 +204,7 @@ class _LiveAndKept:
         self._seen: set[str] = set()
         """Subjects heard live since the kept values were asked for: theirs are older."""
         self._arrived = asyncio.Event()
+        self._kept_any = False
         self._live: Subscription | None = None
         self._kept: Subscription | None = None
         self._rush: asyncio.Task[None] | None = None
@@ -214,7 +217,7 @@ class _LiveAndKept:
         except BusError:
             await self._live.unsubscribe()
             raise
-        self._rush = asyncio.create_task(_end_after_rush(self._kept, self._arrived), name="hoga client kept values")
+        self._rush = asyncio.create_task(self._first(self._kept), name="hoga client kept values")
 
     def refresh(self) -> None:
         """Asks for the kept values again, unless they are just coming."""
@@ -232,6 +235,14 @@ class _LiveAndKept:
                 with suppress(BusError):
                     await subscription.unsubscribe()
 
+    async def _first(self, kept: Subscription) -> None:
+        await _end_after_rush(kept, self._arrived)
+        if not self._seen and not self._kept_any:
+            log.warning(
+                "no book is published on %s: waiting for the first; is the name right, and is it collected?",
+                self._subject,
+            )
+
     async def _again(self) -> None:
         with suppress(BusError):  # away again: the next return asks anew
             self._kept = await self._bus.subscribe_last(subjects.BOOKS_STREAM, self._subject, self._take_kept)
@@ -243,6 +254,7 @@ class _LiveAndKept:
 
     def _take_kept(self, name: str, payload: bytes) -> None:
         self._arrived.set()
+        self._kept_any = True
         if name not in self._seen:
             self._handler(name, payload)
 
