@@ -92,16 +92,18 @@ class Desk:
             payload = packing.unpack(frame)
         except FrameError as error:
             refuse = entry.keeper.refuse_snapshot(error) if snapshot else entry.keeper.reject(error, stamp)
-            self._carry_out(entry, refuse)
+            self._carry_out(entry, refuse, frame.payload)
             return
         if snapshot:
             limit = self.exchange.traits.snapshot_depth
-            self._carry_out(entry, self.shelf.snapshot(frame.symbol, frame.native_symbol, payload, limit, stamp))
+            actions = self.shelf.snapshot(frame.symbol, frame.native_symbol, payload, limit, stamp)
+            self._carry_out(entry, actions, payload)
             return
         lost = entry.lost_before(frame.link, frame.link_seq)
         if lost:
             self._carry_out(entry, entry.keeper.bus_loss(lost))
-        self._carry_out(entry, self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp))
+        actions = self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
+        self._carry_out(entry, actions, payload)
         behind_ns = self._lag.behind(time_ns - stamp.wall_ns)
         if behind_ns > self._late_ns:
             reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
@@ -186,14 +188,14 @@ class Desk:
         self._carry_out(entry, entry.keeper.link_up(stamp))
         self._carry_out(entry, entry.keeper.open(stamp))
 
-    def _carry_out(self, entry: Entry, actions: Iterable[Action]) -> None:
+    def _carry_out(self, entry: Entry, actions: Iterable[Action], frame: bytes = b"") -> None:
         for action in actions:
             match action:
                 case Publish():
                     self._publisher.changed(entry)
                 case Note(kind=kind, count=count):
                     self._meters.fact(kind, count)
-                    self._publisher.announce(entry, action)
+                    self._publisher.announce(entry, action, frame)
                     self._log(entry, action)
                 case RequestSnapshot(priority=priority):
                     self._mender.snapshot(self.exchange.code, entry.symbol, priority)

@@ -16,13 +16,15 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from hoga.domain.actions import Note
+from hoga.domain.actions import FactKind, Note
 from hoga.runtime.bus import Bus
 from hoga.runtime.logs import RateLimited
 from hoga.wire import books
 from services.validator.entry import Entry
 from services.validator.metrics import Meters
 
+INSPECTED_BYTES = 64 << 10
+"""Of a rejected frame, what is kept for inspection."""
 REPEAT_AFTER_NS = 5_000_000_000
 LAST_VALUE_AGE_S = 20.0
 """How long the stream keeps a last value whose publisher has gone."""
@@ -60,12 +62,14 @@ class Publisher:
         """The entry publishes nothing any more."""
         self._dirty.pop(entry, None)
 
-    def announce(self, entry: Entry, note: Note) -> None:
-        """Publishes a fact, unless this book has announced too many of late."""
+    def announce(self, entry: Entry, note: Note, frame: bytes = b"") -> None:
+        """Publishes a fact, with the frame where one was rejected, unless this book has announced too many of late."""
         if not entry.may_announce(time.monotonic_ns()):
             self._meters.of(entry.exchange.code).event_suppressed()
             return
         message = books.event(note, entry.keeper, entry.exchange.code, entry.symbol, time.time_ns())
+        if note.kind is FactKind.REJECTED:
+            message.frame = frame[:INSPECTED_BYTES]
         self._bus.publish(entry.event_subject, message.SerializeToString())
 
     def repeat_quiet(self, entries: Iterable[Entry], now_ns: int) -> None:

@@ -290,3 +290,16 @@ async def test_a_stopping_validator_leaves_no_live_book_behind(make) -> None:
     await world.task
     assert world.state() is State.STALE
     assert world.newest().reason == "the validator was stopped"
+
+
+async def test_a_rejected_frame_is_announced_whole(make) -> None:
+    world = await make()
+    events: list[pb.BookEvent] = []
+    await world.bus.subscribe(subjects.event("*"), lambda _, payload: events.append(pb.BookEvent.FromString(payload)))
+    world.link()
+    broken = upbit(100, 110)[:-7]
+    world.raw(broken)
+    await world.settle()
+    rejected = [event for event in events if event.kind == pb.BookEvent.Kind.KIND_REJECTED]
+    assert [event.frame for event in rejected] == [broken]
+    assert rejected[0].detail.startswith("json: ")

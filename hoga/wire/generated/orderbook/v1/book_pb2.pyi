@@ -75,7 +75,7 @@ class OrderBook(_message.Message):
     def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BookEvent(_message.Message):
-    __slots__ = ("exchange", "symbol", "kind", "time_ns", "expected", "found", "count", "detail", "state")
+    __slots__ = ("exchange", "symbol", "kind", "time_ns", "expected", "found", "count", "detail", "state", "frame")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[BookEvent.Kind]
@@ -119,6 +119,7 @@ class BookEvent(_message.Message):
     COUNT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     kind: BookEvent.Kind
@@ -128,7 +129,8 @@ class BookEvent(_message.Message):
     count: int
     detail: str
     state: BookState
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., kind: _Optional[_Union[BookEvent.Kind, str]] = ..., time_ns: _Optional[int] = ..., expected: _Optional[int] = ..., found: _Optional[int] = ..., count: _Optional[int] = ..., detail: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ...) -> None: ...
+    frame: bytes
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., kind: _Optional[_Union[BookEvent.Kind, str]] = ..., time_ns: _Optional[int] = ..., expected: _Optional[int] = ..., found: _Optional[int] = ..., count: _Optional[int] = ..., detail: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., frame: _Optional[bytes] = ...) -> None: ...
 
 class BookRequest(_message.Message):
     __slots__ = ("exchange", "symbol", "depth")
