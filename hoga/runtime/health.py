@@ -127,17 +127,26 @@ class HealthServer:
             await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        board = self._board
-        body = {
-            "service": board.service,
-            "instance": board.instance,
-            "healthy": board.healthy,
-            "reasons": board.reasons,
-        }
-        return web.json_response(body, status=200 if board.healthy else 503)
+        return health_answer(self._board)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(REGISTRY_OF_PROCESS), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return metrics_answer()
+
+
+def health_answer(board: HealthBoard) -> web.Response:
+    """The answer to GET /healthz."""
+    body = {
+        "service": board.service,
+        "instance": board.instance,
+        "healthy": board.healthy,
+        "reasons": board.reasons,
+    }
+    return web.json_response(body, status=200 if board.healthy else 503)
+
+
+def metrics_answer() -> web.Response:
+    """The answer to GET /metrics."""
+    return web.Response(body=generate_latest(REGISTRY_OF_PROCESS), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def listen(runner: web.AppRunner, host: str, port: int, *, knobs: str) -> int:

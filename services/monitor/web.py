@@ -19,10 +19,8 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.typedefs import Handler
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from hoga.runtime.health import HealthBoard, listen
-from hoga.runtime.metrics import REGISTRY_OF_PROCESS
+from hoga.runtime.health import HealthBoard, health_answer, listen, metrics_answer
 from hoga.runtime.settings import MonitorSettings
 
 from . import metrics
@@ -106,17 +104,10 @@ class Web:
         return web.Response(body=self._state(0), content_type="application/json")
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        board = self._board
-        body = {
-            "service": board.service,
-            "instance": board.instance,
-            "healthy": board.healthy,
-            "reasons": board.reasons,
-        }
-        return web.json_response(body, status=200 if board.healthy else 503)
+        return health_answer(self._board)
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(REGISTRY_OF_PROCESS), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return metrics_answer()
 
     # --- the websocket
 
