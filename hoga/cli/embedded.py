@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from hoga.cli.options import shown
 from hoga.client import Client
 from hoga.domain.errors import BusError, ConfigError
 from hoga.runtime.config import NatsSettings
-from hoga.runtime.nats_server import MAX_PAYLOAD, find_binary
+from hoga.runtime.nats_server import find_binary, server_config
 
 LISTEN_FOR_HOGA_S = 1.6
 """Every process of hoga reports each second."""
@@ -74,17 +73,6 @@ async def other_hoga(settings: NatsSettings) -> list[str]:
         except TimeoutError:
             pass
     return sorted(name for name in found if name == "validator" or name.startswith("ingest"))
-
-
-def server_config(host: str, port: int, folder: Path) -> str:
-    """What the embedded server is told: this machine only, memory streams with a limit, messages up to 8 MB."""
-    store = json.dumps(str(folder))
-    return (
-        f'listen: "{host}:{port}"\n'
-        f"max_payload: {MAX_PAYLOAD}\n"
-        "write_deadline: 2s\n"
-        f"jetstream {{ store_dir: {store}, max_memory_store: 512MB, max_file_store: 64MB }}\n"
-    )
 
 
 def _embedded(settings: NatsSettings, host: str, port: int, folder: Path, why: str) -> NatsPlan:

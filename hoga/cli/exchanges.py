@@ -18,6 +18,7 @@ from hoga.exchanges.base import BookStart, Continuity, Exchange
 _PROVES = {
     Continuity.LINKED_IDS: "linked ids",
     Continuity.CONSECUTIVE_IDS: "ids in a row",
+    Continuity.CONNECTION_IDS: "ids of link",
     Continuity.CHECKSUM: "checksums",
     Continuity.TIMESTAMP: "time only",
 }
@@ -55,6 +56,9 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "start": traits.start.value,
         "depth": traits.depth,
         "snapshot_depth": traits.snapshot_depth,
+        "proven_levels": traits.proven_levels,
+        "checksum_levels": traits.checksum.levels if traits.checksum else 0,
+        "redundant_lines": "one book for each" if traits.by_link else "merged by id" if traits.verified else "by time",
         "blind_spots": list(traits.blind_spots),
         "limits": {
             "symbols_per_link": limits.symbols_per_link,
@@ -84,12 +88,21 @@ def render(known: list[Exchange]) -> Group:
             exchange.korean_name,
             Text(_PROVES[traits.continuity], "green" if traits.verified else "yellow"),
             _STARTS[traits.start],
-            f"{traits.depth or traits.snapshot_depth}{'' if traits.depth else '*'}",
+            _depth(exchange),
             str(limits.symbols_per_link),
             str(limits.rest_weight_per_minute),
         )
-    note = Text("* of the last snapshot; proven levels change as the price moves", "dim")
+    note = Text("* of the last snapshot: changes as the price moves   + a checksum covers only the best levels", "dim")
     return Group(table, note, Text("\nWhat cannot be seen", "bold"), *(_blind_spots(exchange) for exchange in known))
+
+
+def _depth(exchange: Exchange) -> str:
+    traits = exchange.traits
+    if traits.proven_levels:
+        return f"{traits.depth}+"
+    if traits.depth:
+        return str(traits.depth)
+    return f"{traits.snapshot_depth}*" if traits.start is BookStart.REST else "all"
 
 
 def _blind_spots(exchange: Exchange) -> Group:

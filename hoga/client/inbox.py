@@ -92,9 +92,9 @@ class BookInbox:
         current = self._current.get(key)
         if current is not None:
             last = current.message
-            if message.epoch < last.epoch:
+            if message.epoch < last.epoch and not self._succeeds(message.epoch, last.epoch, now_ns):
                 return  # a kept value of a publisher that is no more; epochs are times
-            if message.epoch > last.epoch:
+            if message.epoch != last.epoch:
                 item.new_epoch = True
             elif message.revision <= last.revision:
                 return
@@ -126,6 +126,11 @@ class BookInbox:
             return None
         self.skipped += item.skipped
         return BookView(item.message, lost=item.lost, skipped=item.skipped, new_epoch=item.new_epoch, doubt=item.doubt)
+
+    def _succeeds(self, epoch: int, last: int, now_ns: int) -> bool:
+        """Whether a publisher with a lower epoch has taken over all the same: its clock was set back."""
+        gone = self._publishers.life(last, now_ns) is Life.SILENT
+        return gone and self._publishers.life(epoch, now_ns) is Life.ALIVE
 
     def _judge(self, current: _Current, now_ns: int, why: str) -> None:
         """Hands on what may be handed on: rule 2."""

@@ -27,6 +27,9 @@ class FactKind(IntEnum):
     REPAIRED = 13
     HALTED = 14
     RECENTRE = 15
+    AUDIT_MISMATCH = 16
+    DISAGREEMENT = 17
+    RENUMBERED = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,10 @@ class RequestSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Resubscribe:
-    """A fresh in-band snapshot is wanted."""
+    """A fresh in-band snapshot is wanted, over `link` where one is named, else over whichever carries the symbol."""
 
     attempt: int
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

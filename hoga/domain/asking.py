@@ -20,13 +20,15 @@ UNSPACED = 5
 
 
 class Asking:
-    """The request of one symbol: whether one is wanted, when it goes out, when it is repeated."""
+    """The request of one symbol (of one of its links, where `link` is named): whether one is wanted, when it goes
+    out, when it is repeated."""
 
     __slots__ = (
         "_at_ns",
         "_attempt",
         "_in_band",
         "_limit_ns",
+        "_link",
         "_priority",
         "_retry_ns",
         "_streak",
@@ -34,8 +36,9 @@ class Asking:
         "wanted",
     )
 
-    def __init__(self, *, in_band: bool, retry_ns: int, retry_limit_ns: int) -> None:
+    def __init__(self, *, in_band: bool, retry_ns: int, retry_limit_ns: int, link: str = "") -> None:
         """`in_band`: a snapshot is had by subscribing again. Repeated after `retry_ns`, doubled up to the limit."""
+        self._link = link
         self._in_band = in_band
         self._retry_ns = retry_ns
         self._limit_ns = retry_limit_ns
@@ -80,7 +83,9 @@ class Asking:
         self._attempt += 1
         wait_ns = self._retry_ns << min(self._attempt - 1, 10)
         self._at_ns = stamp.mono_ns + min(wait_ns, self._limit_ns)
-        return Resubscribe(self._attempt) if self._in_band else RequestSnapshot(self._priority, self._attempt)
+        return (
+            Resubscribe(self._attempt, self._link) if self._in_band else RequestSnapshot(self._priority, self._attempt)
+        )
 
     def _spacing(self, stamp: Stamp) -> int:
         calm = stamp.mono_ns - self._wanted_at_ns > CALM_NS

@@ -20,8 +20,9 @@ from hoga.domain.errors import FrameError
 from hoga.domain.numbers import POW10, FinerError, scale, text_of
 from hoga.domain.types import Level
 
-MAX_SIDE_LEVELS = 12_000
-TRIMMED_SIDE_LEVELS = 10_000
+MAX_SIDE_LEVELS = 60_000
+TRIMMED_SIDE_LEVELS = 50_000
+"""An overgrown side is cut back to this; the largest whole book seen has 27 236 levels (Coinbase BTC-USD)."""
 MANY = 500
 """Changes of one side from which merging is cheaper than inserting."""
 
@@ -110,6 +111,11 @@ class Book:
         self.orphan_deletes += self.bids.apply(new_bids) + self.asks.apply(new_asks)
         if len(self.bids.prices) > MAX_SIDE_LEVELS or len(self.asks.prices) > MAX_SIDE_LEVELS:
             self._trim()
+
+    def truncate(self, depth: int) -> None:
+        """Cuts each side to its best `depth` levels, as an exchange that keeps so many expects of its clients."""
+        self.bids.cut(0, max(len(self.bids.prices) - depth, 0))
+        self.asks.cut(depth, len(self.asks.prices))
 
     @property
     def crossed(self) -> bool:

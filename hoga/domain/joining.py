@@ -44,6 +44,11 @@ class JoinBuffer:
 
     def add(self, link: str, update: Update, mono_ns: int) -> Verdict:
         """Keeps a delta. On GAP the chain starts anew with it, on REVERSAL after it."""
+        if update.seq < update.prev_seq:  # the exchange counts anew: no chain leads over that
+            self.restart()
+            return Verdict.APPLY
+        if self.last is not None and update.prev_seq > self.last and not self._sequencer.knows(link):
+            self.restart()  # another link begins further on: nothing is lost, and its chain is as good
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         if verdict is Verdict.STALE:
             return verdict

@@ -18,6 +18,7 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 
 from hoga.domain.actions import PUBLISH, Action, FactKind, Note
+from hoga.domain.audit import Audit, Outcome
 from hoga.domain.book import Book
 from hoga.domain.checks import TimeBudget, TimeWatch
 from hoga.domain.errors import FrameError
@@ -66,12 +67,18 @@ class Counters:
     bus_lost: int = 0
     checksum_ok: int = 0
     checksum_bad: int = 0
+    disagreements: int = 0
+    audits_agreed: int = 0
+    audits_disagreed: int = 0
+    audits_open: int = 0
+    """Audits that could prove nothing: the book moved on, or was resynced, or no answer came."""
 
 
 class Keeper(ABC):
     """The book of one symbol and the truth about it."""
 
-    def __init__(self, rules: KeeperRules) -> None:
+    def __init__(self, rules: KeeperRules, *, kept: int = 0) -> None:
+        """`kept`: levels a side that the exchange keeps for us; 0: no limit."""
         self.rules = rules
         self.book = Book()
         self.base = State.SYNCING
@@ -82,6 +89,8 @@ class Keeper(ABC):
         self.halt_reason = ""
         self.live_links: Container[str] | None = None
         """The links that are known to be live; None where nobody watches them (a recording)."""
+        self.settled_link = False
+        """The link that carries the symbol has been up for a while: no snapshot will come over it by itself."""
         self.sequence = 0
         """The exchange's last id that the book includes; 0 where it gives none."""
         self.missing = 0
@@ -89,6 +98,7 @@ class Keeper(ABC):
         self.receive_wall_ns = 0
         self.counters = Counters()
         self._times = TimeWatch(rules.time)
+        self._audit = Audit(kept)
         self._announced: State | None = None
         self._heard: set[str] = set()
         """Links that brought this symbol since the last break."""
@@ -130,8 +140,8 @@ class Keeper(ABC):
         """A REST snapshot; `limit` is how many levels a side were asked for (0: all)."""
 
     @abstractmethod
-    def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
-        """A frame of this symbol could not be read."""
+    def reject(self, error: FrameError, stamp: Stamp, link: str = "") -> list[Action]:
+        """A frame of this symbol, which came over `link`, could not be read."""
 
     def refuse_snapshot(self, error: FrameError) -> list[Action]:
         """A REST snapshot could not be read: the book stays as it is and the request is repeated in time."""
@@ -175,10 +185,47 @@ class Keeper(ABC):
         self.halt_reason = reason
         return [Note(FactKind.HALTED, reason or "resumed"), *self._changed()]
 
-    def bus_loss(self, count: int) -> list[Action]:
-        """`count` frames of this symbol never arrived over the bus."""
+    def bus_loss(self, count: int, link: str, stamp: Stamp) -> list[Action]:
+        """`count` frames of this symbol, read from `link`, never arrived over the bus."""
         self.counters.bus_lost += count
         return [Note(FactKind.BUS_LOSS, f"{count} frames lost between ingest and here", count=count)]
+
+    def connection_gap(self, link: str, missing: int, stamp: Stamp) -> list[Action]:
+        """`missing` frames of a connection, of whatever symbol, are missing before the newest one; it goes on."""
+        return []
+
+    def connection_reversal(self, link: str, stamp: Stamp) -> list[Action]:
+        """The numbers of a connection went backwards; its newest frame was dropped."""
+        return []
+
+    def audit(self, stamp: Stamp) -> list[Action]:
+        """Begins to compare the book with an independent snapshot; does nothing where that is not possible now."""
+        if self.state is State.LIVE:
+            self._audit.begin(self.book, stamp)
+        return []
+
+    @property
+    def auditing(self) -> bool:
+        return self._audit.running
+
+    def _tick_audit(self, stamp: Stamp) -> list[Action]:
+        if self._audit.running and self.state is not State.LIVE:
+            self._audited(self._audit.stop())
+        actions, outcome = self._audit.tick(stamp)
+        if outcome is Outcome.DISAGREED:
+            detail = self._audit.detail
+            actions = [*actions, Note(FactKind.AUDIT_MISMATCH, detail), *self._contradicted(detail, stamp)]
+        self._audited(outcome)
+        return actions
+
+    def _audited(self, outcome: Outcome | None) -> None:
+        self.counters.audits_agreed += outcome is Outcome.AGREED
+        self.counters.audits_disagreed += outcome is Outcome.DISAGREED
+        self.counters.audits_open += outcome is Outcome.OPEN
+
+    def _contradicted(self, detail: str, stamp: Stamp) -> list[Action]:
+        """The exchange's own snapshot says that the book is wrong."""
+        return self.outdate(f"an audit contradicts the book: {detail}")
 
     def _set_base(self, state: State, reason: str = "") -> None:
         self.base = state
@@ -195,7 +242,7 @@ class Keeper(ABC):
     def _hear(self, link: str) -> None:
         if link not in self._heard:
             if len(self._heard) >= REMEMBERED_LINKS:
-                self._heard.clear()
+                self._heard = {one for one in self._heard if self.live_links is not None and self._proves(one)}
             self._heard.add(link)
 
     def _took(self, update: Update, link: str, stamp: Stamp) -> None:

@@ -65,6 +65,9 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     seq: int = NO_SEQ
     exchange_time_ns: int = 0
     checksum: int | None = None
+    """The exchange's checksum over the book after this update; None where it gives none."""
+    depth: int = 0
+    """Levels a side that the stream keeps, where the frame itself says so; 0 where it does not."""
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -80,8 +83,12 @@ class Instrument(msgspec.Struct, frozen=True):
     price_tick: str = ""
     size_step: str = ""
     contract_size: str = ""
-    """Base units of one contract, decimal text; empty where sizes are in base units."""
+    """Units of `contract_currency` that one contract stands for, decimal text; empty where sizes are in base units."""
+    contract_currency: str = ""
+    """The base for linear contracts, the quote for inverse ones; empty where sizes are in base units."""
     korean_name: str = ""
+    status: str = ""
+    """The exchange's own word for the status, shown to people; empty where it gives none."""
 
 
 class Turnover(msgspec.Struct, frozen=True):

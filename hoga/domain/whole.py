@@ -1,7 +1,8 @@
 """The keeper for exchanges whose every frame is the whole book and that give no ids.
 
 1. a frame replaces the book where its time is not older; an older one is dropped and counted, unless nothing newer
-   has arrived for a while: then the exchange's clock was set back (or ran ahead before) and arrival decides;
+   has arrived for a while: then the exchange's clock was set back (or ran ahead before) and arrival decides, unless
+   it is a second line that is merely late: its own times go forward;
 2. a frame equal to the last one is counted and changes nothing;
 3. a frame that is crossed in itself, or cannot be read, is rejected: the book before it is no longer known to be
    current, so it is STALE until the next good frame;
@@ -16,21 +17,28 @@ from hoga.domain.actions import Action, FactKind, Note, RequestSnapshot
 from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import SECOND_NS, Keeper, KeeperRules
+from hoga.domain.sequencer import REMEMBERED_LINKS
 from hoga.domain.types import Level, Stamp, State, Update
 
 PATIENCE_NS = 3 * SECOND_NS
 """How long the next frame is waited for before a snapshot is asked for."""
 CLOCK_NS = SECOND_NS
 """Older frames are dropped as late for so long after the last good one; beyond, they are the newest there is."""
+LATE_NS = 30 * SECOND_NS
+"""A second line is not later than this."""
 PRIORITY = 4
 
 
 class WholeBookKeeper(Keeper):
-    def __init__(self, rules: KeeperRules) -> None:
-        super().__init__(rules)
+    def __init__(self, rules: KeeperRules, *, kept: int = 0) -> None:
+        super().__init__(rules, kept=kept)
         self._last_levels: tuple[list[Level], list[Level]] | None = None
         self._ask_at_ns = 0
         self._attempt = 0
+        self._newest: dict[str, int] = {}
+        """Link -> exchange time of its newest frame."""
+        self._mover = ""
+        """The link that brought the book."""
         self._prove_by_ns = 0
         """When a new link must have brought something, 0 where none has to."""
         self.base_reason = "waiting for the first frame"
@@ -42,15 +50,29 @@ class WholeBookKeeper(Keeper):
     def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         self.counters.updates += 1
         self._hear(link)
-        time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns)
+        time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns, link)
         actions: list[Action] = [] if time_note is None else [time_note]
-        if update.exchange_time_ns < self.exchange_time_ns and stamp.mono_ns - self._moved_ns < CLOCK_NS:
+        late = self._late(update, link)
+        if update.exchange_time_ns < self.exchange_time_ns and (late or stamp.mono_ns - self._moved_ns < CLOCK_NS):
             self.counters.stale += 1
             return actions
+        self._mover = link
         return actions + self._take(update, link, stamp)
+
+    def _late(self, update: Update, link: str) -> bool:
+        """Whether a frame, if it is older than the book, comes over a second line that lags behind the first."""
+        own, self._newest[link] = self._newest.pop(link, 0), update.exchange_time_ns
+        if len(self._newest) > REMEMBERED_LINKS:
+            del self._newest[next(iter(self._newest))]
+        if self.live_links is None or link == self._mover or not self._proves(self._mover):
+            return False
+        return own <= update.exchange_time_ns and self.exchange_time_ns - update.exchange_time_ns < LATE_NS
 
     def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
         self.counters.snapshots += 1
+        if self._audit.asked and self.state is State.LIVE:
+            self._audit.answer(update, limit, stamp)
+            return []
         if self.state is State.LIVE or self.uncovered_reason or update.exchange_time_ns < self.exchange_time_ns:
             return []
         actions = self._take(update, "", stamp)
@@ -59,7 +81,7 @@ class WholeBookKeeper(Keeper):
         self.stale_reason = ""
         return actions + self._changed()
 
-    def reject(self, error: FrameError, stamp: Stamp) -> list[Action]:
+    def reject(self, error: FrameError, stamp: Stamp, link: str = "") -> list[Action]:
         if error.reason == "crossed":
             self.counters.crossed += 1
         actions: list[Action] = [self._rejected(error)]
@@ -75,12 +97,13 @@ class WholeBookKeeper(Keeper):
             if self.base is State.LIVE and not self._heard_live():
                 self._attempt, self._ask_at_ns = 0, 0
                 return self.outdate("a new link took over; nothing has arrived over it for this symbol")
+        audit = self._tick_audit(stamp)
         if self.state is State.LIVE or self.uncovered_reason or self.halt_reason or stamp.mono_ns < self._ask_at_ns:
-            return []
+            return audit
         self._attempt += 1
         wait_ns = self.rules.retry_ns << min(self._attempt, 10)
         self._ask_at_ns = stamp.mono_ns + min(wait_ns, self.rules.retry_limit_ns)
-        return [RequestSnapshot(PRIORITY, self._attempt)]
+        return [*audit, RequestSnapshot(PRIORITY, self._attempt)]
 
     def link_up(self, stamp: Stamp) -> list[Action]:
         self._ask_later(stamp)
@@ -104,6 +127,7 @@ class WholeBookKeeper(Keeper):
                 raise FrameError("crossed", _crossing(fresh))
         except FrameError as error:
             return self.reject(error, stamp)
+        self._audit.replaced(fresh)
         self.book = fresh
         self._last_levels = (update.bids, update.asks)
         self._attempt = 0

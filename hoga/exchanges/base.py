@@ -8,11 +8,13 @@ exchange asks `traits` and `limits`, never the name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from hoga.domain.checksum import Checksum as Checksum
 from hoga.domain.types import Instrument, Turnover, Update
+from hoga.exchanges.dialect import Dialect, MarketPort
 
 
 class Continuity(Enum):
@@ -22,7 +24,10 @@ class Continuity(Enum):
     """Each delta names the id it builds on."""
     CONSECUTIVE_IDS = "consecutive ids"
     """Each delta's first id is the last one's final id plus one."""
+    CONNECTION_IDS = "consecutive ids of the connection"
+    """One counter for every frame of a connection; a jump concerns all its symbols."""
     CHECKSUM = "checksum"
+    """No ids, but each delta carries a checksum over the best levels."""
     TIMESTAMP = "timestamp only"
     """Nothing can be proven; frames are ordered by time."""
 
@@ -44,10 +49,27 @@ class Traits:
     snapshot_depth: int = 0
     """Levels a side a REST snapshot holds at most; a side with fewer is known to its end."""
     blind_spots: tuple[str, ...] = ()
+    checksum: Checksum | None = None
+    """Verified on every update that carries one."""
+    truncates: bool = False
+    """No delete is sent for a level that falls out of `depth`: the client cuts each side itself."""
+    depths: tuple[int, ...] = ()
+    """The depths that the exchange offers, where it `truncates`; a recording may be of any."""
 
     @property
     def verified(self) -> bool:
         return self.continuity is not Continuity.TIMESTAMP
+
+    @property
+    def by_link(self) -> bool:
+        """Deltas of two connections cannot be ordered against each other: each link has a book of its own."""
+        return self.continuity in (Continuity.CONNECTION_IDS, Continuity.CHECKSUM)
+
+    @property
+    def proven_levels(self) -> int:
+        """Levels a side that are proven at every update; 0: all of the known ones. Deeper levels rest on the order
+        of one TCP connection and on the audit."""
+        return self.checksum.levels if self.checksum and self.continuity is Continuity.CHECKSUM else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +137,7 @@ class RouteKind(Enum):
 class Route:
     kind: RouteKind
     symbols: tuple[str, ...] = ()
-    """Native ids."""
+    """Native ids; of an ACK or a REFUSED those that it concerns, empty where it concerns the whole request."""
     request_id: int | None = None
     detail: str = ""
 
@@ -150,11 +172,18 @@ class ConnectionStrategy(ABC):
     replaces_subscription: bool = False
     """A subscribe request replaces the whole subscription of the link (and nothing can be unsubscribed)."""
     send_origin: bool = True
+    probe: str | None = None
+    """A question that the exchange answers at once (`RouteKind.ALIVE`), for links that fall silent; None: a websocket
+    ping frame."""
     acknowledges: bool = True
     """Whether a subscribe request is answered (`RouteKind.ACK`)."""
 
     @abstractmethod
     def ws_url(self, endpoints: Endpoints) -> str: ...
+
+    def greeting(self) -> list[str]:
+        """Text frames to send on every new connection, before any subscription."""
+        return []
 
     @abstractmethod
     def subscribe(self, natives: Sequence[str], request_id: int) -> str:
@@ -187,6 +216,11 @@ class ConnectionStrategy(ABC):
     def rest_error(self, body: bytes) -> str | None:
         """The error an exchange reports inside an HTTP 200 body; None where there is none."""
 
+    def told_depth(self, frame: bytes) -> dict[str, int]:
+        """Native id -> levels a side, where a frame that was sent or received tells how deep streams are kept; for
+        recordings, whose depth is not ours."""
+        return {}
+
     used_weight_header: str | None = None
     """Response header with the weight used in the current minute, as the exchange counts it."""
 
@@ -199,6 +233,11 @@ class DataHandler(ABC):
     @abstractmethod
     def parse(self, frame: bytes) -> list[Update]:
         """The updates of one websocket frame that `route` called BOOK."""
+
+    def link_seq(self, frame: bytes) -> int | None:
+        """The connection's number of a frame of any sort (CONNECTION_IDS); None where it carries none. Cheap, and
+        never raises."""
+        return None
 
     @abstractmethod
     def parse_snapshot(self, native: str, body: bytes) -> Update:
@@ -227,6 +266,8 @@ class Exchange:
     handler: DataHandler
     hosts: tuple[str, ...]
     """Host names (or suffixes beginning with a dot) by which a recording is recognised."""
+    speak: Callable[[MarketPort, int], Dialect]
+    """(market, seed) -> the exchange's side of its protocol, for the simulator."""
     documentation: str = ""
 
     @property

@@ -26,7 +26,7 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise FrameError("shape", f"{error}: {snippet(data)}") from None
+        raise FrameError("shape", f"{snippet(str(error))}: {snippet(data)}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FrameError("json", f"{error}: {snippet(data)}") from None
 
@@ -51,9 +51,11 @@ def json_string(data: bytes, start: int) -> str | None:
     piece = data[start:end]
     if b"\\" in piece:
         end = _closing_quote(data, start)
+        if end == start:
+            return None
         try:
             return msgspec.json.decode(b'"' + data[start:end] + b'"', type=str)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
     try:
         return piece.decode()

@@ -9,11 +9,13 @@ Prices and sizes are integers here: mantissas with `price_decimals` and `size_de
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from hoga.domain.types import Stamp
 
@@ -39,6 +41,8 @@ class Listing:
     size_step: int = 1
     """Smallest size step, as a mantissa."""
     delivery_ms: int = 0
+    contract_size: str = ""
+    """Base units of one contract, decimal text; sizes are then contracts. Empty where sizes are in base units."""
     korean_name: str = ""
     english_name: str = ""
 
@@ -143,6 +147,10 @@ class Session(ABC):
     def receive(self, data: str | bytes, now: Stamp) -> list[Action]:
         """A text or binary message of the client."""
 
+    def stamp(self, payload: bytes) -> bytes:
+        """A market frame as this very link gets it (`Dialect.per_link`): the place for a number of the connection."""
+        return payload
+
     def ping(self, data: bytes, now: Stamp) -> list[Action]:
         """A ping frame of the client (the pong itself is sent by the server)."""
         return []
@@ -177,14 +185,60 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class IdStyle(Enum):
+    """How an exchange numbers what happens."""
+
+    CHANGE = "one id for each change, consecutive in each market"
+    SHARED = "one counter for all markets, with holes"
+    FRAME = "one id for each frame, consecutive in each market"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What an exchange lists, for whoever invents its markets."""
+
+    style: Literal["spot", "derivatives", "korean"]
+    quote: str
+    """The main quote currency."""
+    native: Callable[[str, str, str], str]
+    """(base, quote, delivery "YYMMDD" or "") -> native id."""
+    share: float
+    """The exchange's part of an asset's turnover."""
+    crosses: tuple[str, ...] = ()
+    """Further quote currencies."""
+    price_decimals: int | None = None
+    """Decimals of every price as sent; None: as the tick of the market needs."""
+    size_decimals: int | None = None
+    shown_size_decimals: int | None = None
+    """Decimals of a size as shown, where they are fewer."""
+    bands: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    """Tick tables by quote: (lowest price of the band, tick) as decimal text, the first from 0. A quote that is not
+    here has one tick a market, by its price."""
+    renamed: Callable[[str], str] | None = None
+    """Another native id for the same base, quote and delivery, as after a migration; applied twice it gives the first.
+    None where the native id is spelled from them."""
+    contracts: bool = False
+    """Sizes are numbers of contracts."""
+    dated: bool = False
+    """Lists dated futures beside the perpetuals."""
+    most_levels: int = 0
+    """Levels a side at most; 0: no limit of its own."""
+
+
 class Dialect(ABC):
     """One exchange's side of its protocol."""
 
     code: str
+    catalogue: ClassVar[Catalogue]
+    ids: ClassVar[IdStyle] = IdStyle.CHANGE
+    per_link: ClassVar[bool] = False
+    """Whether frames differ from link to link (`Session.stamp`)."""
     binary: bool = False
     """Whether frames are binary."""
     whole_frames: bool = False
     """Whether every frame holds the whole book (otherwise changes)."""
+    repeats: ClassVar[float] = 0.0
+    """Share of frames that repeat the previous book, where frames are whole."""
 
     def __init__(self, market: MarketPort) -> None:
         self.market = market
@@ -205,8 +259,36 @@ class Dialect(ABC):
         """The frame that follows a new subscription, None where there is none."""
         return None
 
+    def window(self, topic: Topic) -> int:
+        """Levels a side that the topic keeps; its changes then are the differences of the best levels: what falls
+        out is deleted, what moves in is set. 0: every change of the market."""
+        return 0
+
+    def renumbered(self, topic: Topic, listing: Listing, change: Change, book: BookView) -> bytes | None:
+        """The frame by which a topic learns that ids begin anew: `change.prev_seq` is the last old id,
+        `change.last_seq` and `book.seq` the first new one. None where the exchange has no such thing."""
+        return None
+
+    def keep_alive(self, topic: Topic, listing: Listing, seq: int, time_ms: int) -> bytes | None:
+        """What a quiet topic sends now and then; None where the exchange sends nothing."""
+        return None
+
+    def unlimited(self) -> None:  # noqa: B027 - a hook
+        """Lifts the limits on clients (connections, messages, REST)."""
+
     @abstractmethod
     def rest(self, call: Call) -> Answer: ...
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a client sent. ValueError where it is no JSON, nests too deep, or holds half a character, which no answer
+    could quote."""
+    try:
+        found = json.loads(text)
+        json.dumps(found, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return found
 
 
 def merge(changes: Sequence[Change]) -> Change:

@@ -6,10 +6,14 @@ from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from hoga.domain.errors import ConfigError, snippet
-from hoga.exchanges import bithumb, upbit
+from hoga.exchanges import bithumb, coinbase, kraken, upbit
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.binance import future as binance_future
 from hoga.exchanges.binance import spot as binance_spot
+from hoga.exchanges.bybit import future as bybit_future
+from hoga.exchanges.bybit import spot as bybit_spot
+from hoga.exchanges.okx import spot as okx_spot
+from hoga.exchanges.okx import swap as okx_swap
 
 EXCHANGES: dict[str, Exchange] = {
     exchange.code: exchange
@@ -18,6 +22,12 @@ EXCHANGES: dict[str, Exchange] = {
         binance_spot.EXCHANGE,
         upbit.EXCHANGE,
         bithumb.EXCHANGE,
+        bybit_spot.EXCHANGE,
+        bybit_future.EXCHANGE,
+        okx_spot.EXCHANGE,
+        okx_swap.EXCHANGE,
+        coinbase.EXCHANGE,
+        kraken.EXCHANGE,
     )
 }
 
@@ -37,13 +47,37 @@ def get(code: str) -> Exchange:
 
 
 def detect(url: str) -> Exchange | None:
-    """The exchange that a recorded address belongs to."""
+    """The exchange that a recorded address belongs to: whose entry in `hosts` fits and is the longest, of equals the
+    first registered; None where none fits.
+
+    An entry is a host name, or a suffix of one that begins with a dot. It may go on with the beginning of a path or
+    with a pair of the query, where markets share a host: ".bybit.com/v5/public/spot", ".bybit.com?category=spot".
+    """
     try:
-        host = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
         return None
+    best, length = None, 0
     for exchange in EXCHANGES.values():
         for known in exchange.hosts:
-            if host == known or (known.startswith(".") and host.endswith(known)):
-                return exchange
-    return None
+            if len(known) > length and _fits(known, host, parts.path, parts.query):
+                best, length = exchange, len(known)
+    return best
+
+
+def fits(exchange: Exchange, url: str) -> bool:
+    """Whether an address may be one of this exchange; siblings may share addresses."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return any(_fits(known, host, parts.path, parts.query) for known in exchange.hosts)
+
+
+def _fits(known: str, host: str, path: str, query: str) -> bool:
+    address, _, pair = known.partition("?")
+    name, slash, rest = address.partition("/")
+    here = host == name or (name.startswith(".") and host.endswith(name))
+    return here and path.startswith(slash + rest) and (not pair or pair in query.split("&"))

@@ -143,7 +143,7 @@ class UnitsStrategy(ConnectionStrategy):
             return None
         try:
             return _error_text(_error.decode(body).error)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return snippet(body)
 
 
@@ -245,4 +245,4 @@ def _route_slowly(frame: bytes) -> Route:
 
 
 def _error_text(error: ErrorBody) -> str:
-    return f"{snippet(str(error.name))} {snippet(error.message)}"
+    return snippet(f"{error.name} {error.message}")

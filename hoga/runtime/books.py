@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from hoga.domain.actions import Action
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.line import LineKeeper
 from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import Stamp, Update
 from hoga.domain.whole import WholeBookKeeper
-from hoga.exchanges.base import BookStart, Exchange
+from hoga.exchanges.base import BookStart, Continuity, Exchange
+
+REMEMBERED_LINKS = 256
 
 
 def make_keeper(exchange: Exchange, rules: KeeperRules) -> Keeper:
     """The keeper that fits what the exchange can prove."""
     traits = exchange.traits
+    kept = traits.depth or 0
     if traits.start is BookStart.WHOLE_FRAME:
-        return WholeBookKeeper(rules)
-    return SequencedKeeper(rules, in_band=traits.start is BookStart.IN_BAND, bounded=traits.depth is None)
+        return WholeBookKeeper(rules, kept=kept)
+    if traits.by_link:
+        numbered = traits.continuity is Continuity.CONNECTION_IDS
+        depth = kept if traits.truncates else 0
+        return LineKeeper(rules, checksum=traits.checksum, depth=depth, numbered=numbered)
+    in_band = traits.start is BookStart.IN_BAND
+    return SequencedKeeper(rules, in_band=in_band, kept=kept, checksum=traits.checksum)
 
 
 class BookShelf:
@@ -32,6 +43,11 @@ class BookShelf:
         self.exchange = exchange
         self.rules = rules
         self.keepers: dict[str, Keeper] = {}
+        self.depths: dict[str, int] = {}
+        """Native id -> levels a side that its stream keeps, where that was told elsewhere than in the frames."""
+        self._numbered = exchange.traits.continuity is Continuity.CONNECTION_IDS
+        self._numbers: dict[str, int] = {}
+        """Link -> the connection's number of its newest frame."""
         self.observe: Callable[[str, Update], None] | None = None
         """Sees every parsed stream update, with its key, before the keeper does."""
 
@@ -43,7 +59,8 @@ class BookShelf:
         return keeper
 
     def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> list[Action]:
-        """One websocket frame that was routed to `native`; what it says of other symbols is left to their frames."""
+        """One websocket frame that was routed to `native`; what it says of other symbols is left to their frames.
+        Where the exchange numbers its connections the frame goes through `connection` first."""
         keeper = self.keeper(key)
         keeper.counters.frames += 1
         try:
@@ -53,13 +70,34 @@ class BookShelf:
                 found = ", ".join(sorted({update.native_symbol for update in updates})) or "nothing"
                 raise FrameError("symbol", f"a frame for {native!r} holds {snippet(found)}")
         except FrameError as error:
-            return keeper.reject(error, stamp)
+            return keeper.reject(error, stamp, link)
         actions: list[Action] = []
         for update in mine:
+            if self.depths and not update.depth:
+                update = msgspec.structs.replace(update, depth=self.depths.get(native, 0))
             if self.observe is not None:
                 self.observe(key, update)
             actions += keeper.receive(update, link, stamp)
         return actions
+
+    def connection(self, frame: bytes, link: str, stamp: Stamp) -> tuple[bool, list[tuple[str, list[Action]]]]:
+        """Looks at the connection's own number of a frame of any sort: (whether the frame is to be read, what its
+        number means for the books). A jump concerns every book of the link; a number from the past is not read."""
+        number = self.exchange.handler.link_seq(frame) if self._numbered else None
+        if number is None:
+            return True, []
+        last = self._numbers.pop(link, None)
+        if last is None and len(self._numbers) >= REMEMBERED_LINKS:
+            del self._numbers[next(iter(self._numbers))]
+        if last is None or number in (last, last + 1):
+            self._numbers[link] = number
+            return True, []
+        self._numbers[link] = max(number, last)
+        if number < last:
+            found = [(key, keeper.connection_reversal(link, stamp)) for key, keeper in self.keepers.items()]
+            return False, found
+        missing = number - last - 1
+        return True, [(key, keeper.connection_gap(link, missing, stamp)) for key, keeper in self.keepers.items()]
 
     def snapshot(self, key: str, native: str, body: bytes, limit: int, stamp: Stamp) -> list[Action]:
         """The body of a REST snapshot of `native`; `limit` levels a side were asked for."""

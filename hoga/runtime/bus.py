@@ -28,6 +28,10 @@ class Bus(Protocol):
     def dropped(self) -> int:
         """Messages thrown away by `publish` because the bus was away, full, or they were too large."""
 
+    @property
+    def slow_dropped(self) -> int:
+        """Messages that arrived and were thrown away, because our handlers were too slow."""
+
     def publish(self, subject: str, payload: bytes) -> bool:
         """Hands a message over; False (and counted) where it was dropped. Never blocks, never raises."""
 

@@ -80,7 +80,8 @@ class NatsServer:
         elif _busy(self.host, self.port):
             raise ConfigError(f"port {self.port} on {self.host} is busy: another NATS server? set HOGA_NATS_URL")
         config = self._directory / "nats.conf"
-        config.write_text(self._config(), "utf-8")
+        text = server_config(self.host, self.port, self._directory, self._max_payload)
+        config.write_text(f"{text}{self._extra}\n", "utf-8")
         with (self._directory / "nats.log").open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own binary, no shell
                 [str(find_binary()), "-c", str(config)],
@@ -134,16 +135,6 @@ class NatsServer:
 
     # --- inside
 
-    def _config(self) -> str:
-        store = json.dumps(str(self._directory))
-        return (
-            f'listen: "{self.host}:{self.port}"\n'
-            f"max_payload: {self._max_payload}\n"
-            "write_deadline: 2s\n"
-            f"jetstream {{ store_dir: {store}, max_memory_store: 512MB, max_file_store: 64MB }}\n"
-            f"{self._extra}\n"
-        )
-
     def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -155,6 +146,17 @@ class NatsServer:
         tail = " | ".join(self.log().strip().splitlines()[-3:])
         self.kill()
         raise HogaError(f"nats-server did not start: {tail or 'it said nothing'}")
+
+
+def server_config(host: str, port: int, folder: Path, max_payload: int = MAX_PAYLOAD) -> str:
+    """What a server of ours is told: one address, memory streams with a limit, files in `folder`."""
+    store = json.dumps(str(folder))
+    return (
+        f'listen: "{host}:{port}"\n'
+        f"max_payload: {max_payload}\n"
+        "write_deadline: 2s\n"
+        f"jetstream {{ store_dir: {store}, max_memory_store: 512MB, max_file_store: 64MB }}\n"
+    )
 
 
 def find_binary() -> Path:

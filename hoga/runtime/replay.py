@@ -20,6 +20,13 @@ from hoga.runtime.books import BookShelf
 from hoga.wire import tape
 
 
+class AllBut(set[str]):
+    """Every link but those that were replaced."""
+
+    def __contains__(self, link: object) -> bool:
+        return not super().__contains__(link)
+
+
 @dataclass
 class Replay:
     """What a tape made: the books by native id, and what was no book."""
@@ -32,6 +39,11 @@ class Replay:
     other: int = 0
     unknown: int = 0
     troubles: list[str] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    """Connection -> the name of its present link: a connection that is made again is a new one."""
+    replaced: AllBut = field(default_factory=AllBut)
+    foreign: set[str] = field(default_factory=set)
+    """Connections to another exchange: a recording of two may use one symbol for two markets."""
     damage: str = ""
     """Why the tape could not be read to its end; empty where it could."""
 
@@ -51,18 +63,21 @@ class Replay:
 def replay(path: Path, exchange: Exchange | None = None, rules: KeeperRules | None = None) -> Replay:
     """Runs a whole tape; TapeError where it cannot be read or belongs to no known exchange."""
     run: Replay | None = None
+    candidate: Exchange | None = None
     waiting: list[tape.Record] = []
+    rules = rules or KeeperRules()
     try:
         for record in tape.read(path):
             if run is None:
-                known = exchange or (registry.detect(record.url) if record.url else None)
+                known = exchange or _settled(record, candidate)
+                candidate = candidate or (registry.detect(record.url) if record.url else None)
                 if known is None:
                     waiting.append(record)
                     continue
-                run = Replay(path, known, BookShelf(known, rules or KeeperRules()))
-                for earlier in waiting:
-                    _play(run, earlier)
+                run = _begin(path, known, rules, waiting)
             _play(run, record)
+        if run is None and candidate is not None:
+            run = _begin(path, candidate, rules, waiting)
     except TapeError as error:
         if run is None:
             raise
@@ -76,22 +91,55 @@ def replay(path: Path, exchange: Exchange | None = None, rules: KeeperRules | No
     return run
 
 
+def _settled(record: tape.Record, candidate: Exchange | None) -> Exchange | None:
+    """The exchange of a tape as soon as it is certain: a websocket says more than a REST call, which may have been
+    made to a sibling."""
+    found = registry.detect(record.url) if record.url else None
+    if record.kind == "connect":
+        return found
+    return found or candidate if record.kind == "recv" else None
+
+
+def _begin(path: Path, exchange: Exchange, rules: KeeperRules, waiting: list[tape.Record]) -> Replay:
+    run = Replay(path, exchange, BookShelf(exchange, rules))
+    for earlier in waiting:
+        _play(run, earlier)
+    return run
+
+
 def _play(run: Replay, record: tape.Record) -> None:
     run.records += 1
     found = registry.detect(record.url) if record.url else None
-    if found is not None and found is not run.exchange:
-        _trouble(run, f"record {run.records}: {snippet(record.url or '')} is an address of {found.code}")
+    if found is not None and found is not run.exchange and not registry.fits(run.exchange, record.url or ""):
+        _trouble(run, f"record {run.records}: {snippet(record.url or '')} is an address of {found.code}: left out")
+        if record.kind == "connect":
+            run.foreign.add(record.conn)
+        run.other += 1
+        return
+    if record.kind == "connect":
+        _reconnect(run, record.conn)
     if record.data is None:
+        return
+    if record.conn in run.foreign:
+        run.other += 1
         return
     stamp = Stamp(record.ts_ns, record.ts_ns)
     if record.kind == "http" and record.url:
         _play_rest(run, record.url, record.data.encode(), stamp)
+    elif record.kind == "send":
+        _note_depth(run, record.data.encode())
     elif record.kind == "recv":
         frame = record.data.encode()
         route = run.exchange.strategy.route(frame)
-        if route.kind is RouteKind.BOOK:
+        _note_depth(run, frame)
+        link = run.links.get(record.conn, record.conn)
+        readable, _ = run.shelf.connection(frame, link, stamp)
+        if not readable:
+            _trouble(run, f"record {run.records}: a number of the connection from the past")
+        elif route.kind is RouteKind.BOOK:
             for native in route.symbols:
-                for action in run.shelf.frame(native, native, frame, record.conn, stamp):
+                _infer_depth(run, native, frame)
+                for action in run.shelf.frame(native, native, frame, link, stamp):
                     if isinstance(action, Note) and action.kind is FactKind.REJECTED:
                         _trouble(run, f"record {run.records}: {native}: {action.detail}")
         elif route.kind is RouteKind.UNKNOWN:
@@ -99,6 +147,38 @@ def _play(run: Replay, record: tape.Record) -> None:
             _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
         else:
             run.other += 1
+
+
+def _reconnect(run: Replay, conn: str) -> None:
+    old = run.links.get(conn)
+    run.links[conn] = conn if old is None else f"{conn}#{run.records}"
+    if old is not None:
+        run.replaced.add(old)
+        for keeper in run.shelf.keepers.values():
+            keeper.live_links = run.replaced
+
+
+def _note_depth(run: Replay, frame: bytes) -> None:
+    """A recording may be of any depth that the exchange offers: it is what a request or an answer in it says, or what
+    the first snapshot looks like."""
+    run.shelf.depths.update(run.exchange.strategy.told_depth(frame))
+
+
+def _infer_depth(run: Replay, native: str, frame: bytes) -> None:
+    offered = run.exchange.traits.depths
+    if not offered or native in run.shelf.depths:
+        return
+    try:
+        updates = run.exchange.handler.parse(frame)
+    except FrameError:
+        return  # the keeper says so
+    for update in updates:
+        if update.snapshot and not update.depth:
+            bids, asks = len(update.bids), len(update.asks)
+            exact = bids if bids == asks and bids in offered else 0
+            larger = next((depth for depth in offered if depth >= max(bids, asks)), offered[-1])
+            usual = run.exchange.traits.depth or 0
+            run.shelf.depths[native] = exact or max(larger, usual)
 
 
 def _play_rest(run: Replay, url: str, body: bytes, stamp: Stamp) -> None:

@@ -1,8 +1,8 @@
 """REST requests of one exchange, all through one gate, so that we are never banned.
 
 1. **Budget**: a bucket of weight, refilled evenly, such that no 60 seconds hold more than `rest_share` of the
-   documented weight per minute. What the exchange reports as used (other processes on this address count
-   there too) shrinks it.
+   documented weight per minute, or half of it where two processes collect the exchange (`ingest.line`). What the
+   exchange reports as used (other processes on this address count there too) shrinks it.
 2. **Order**: smaller priority first, then first come; at least the cooldown between two requests.
 3. **Gate**: 429, 418, 403 and 451 close it until Retry-After, or a growing time of ours. While it is closed
    nothing leaves: whoever waits or comes gets a RestError with the time that remains.
@@ -87,7 +87,8 @@ class RestClient:
         self._max_body_bytes = max_body_bytes
         self._on_answer = on_answer
         self._cooldown_s = max(settings.ingest.snapshot_cooldown_ms / 1000, limits.rest_min_interval_s)
-        self.budget = Budget(limits.rest_weight_per_minute * settings.exchange(exchange.code).rest_share)
+        share = settings.exchange(exchange.code).rest_share * (0.5 if settings.ingest.line else 1.0)
+        self.budget = Budget(limits.rest_weight_per_minute * share)
         self.gate = Gate()
         self.stats = RestStats()
         self._queue: list[tuple[int, int, _Ticket]] = []

@@ -106,17 +106,28 @@ class ExchangeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     symbols_per_link: Annotated[
         int, _number("symbols on one websocket connection; 0: as the exchange module says", 0, 10000)
     ] = 0
+    lines: Annotated[
+        int, _number("connections that carry each symbol: 2 lose nothing when one of them is lost", 1, 2)
+    ] = 1
 
 
 class IngestSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Links to the exchanges."""
 
-    backoff_min_s: Annotated[float, _number("shortest ceiling of the reconnect delay", 0.01, 60)] = 0.25
+    backoff_min_s: Annotated[float, _number("shortest ceiling of the reconnect delay", 0.01, 60)] = 0.1
     backoff_max_s: Annotated[float, _number("longest ceiling of the reconnect delay", 0.1, 3600)] = 30.0
     connect_timeout_s: Annotated[float, _number("patience for a websocket connect", 0.1, 120)] = 10.0
     snapshot_cooldown_ms: Annotated[int, _number("least time between two REST requests", 100, 60000)] = 100
     overlap_s: Annotated[float, _number("how long old and new link run together at a planned reconnect", 0, 300)] = 10.0
     heartbeat_s: Annotated[float, _number("period of the link status messages", 0.1, 60)] = 1.0
+    line: Annotated[
+        str,
+        _text(
+            "this process is one of two that collect the exchange: line a or b; empty: it is the only one",
+            pattern=r"^[ab]?$",
+            allowed="a, b or nothing",
+        ),
+    ] = ""
 
 
 class ValidatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -137,6 +148,9 @@ class ValidatorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         int, _number("updates buffered per book while its snapshot is awaited", 10, 1_000_000)
     ] = 4000
     snapshot_retry_s: Annotated[float, _number("patience for a snapshot before it is asked for again", 0.5, 600)] = 5.0
+    audit_interval_s: Annotated[
+        float, _number("how often one LIVE book of each exchange is compared with a fresh snapshot; 0: never", 0, 86400)
+    ] = 10.0
 
 
 class UniverseRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ class FakeBus:
 
     def __init__(self, *, max_payload: int = 8 << 20) -> None:
         self.max_payload = max_payload
+        self.slow_dropped = 0
         self.published: list[tuple[str, bytes]] = []
         self.subscriptions: list[_FakeSubscription] = []
         self.streams: dict[str, _Stream] = {}

@@ -1,7 +1,8 @@
 """Hypothesis strategies: one history of a market, and the many ways a stream may tell it.
 
 A history is a true book and single changes with consecutive ids; no prefix of it is crossed. A line cuts it into
-deltas anywhere. What a network does to a line (losing, repeating, swapping) is drawn on top.
+deltas anywhere. What a network does to a line (losing, repeating, swapping) is drawn on top. An account is a history as
+an exchange tells it that begins every subscription with a snapshot, and may begin to count anew.
 """
 
 from __future__ import annotations
@@ -98,6 +99,58 @@ def histories(draw: st.DrawFn, *, min_changes: int = 2, max_changes: int = 40, d
 def lines(draw: st.DrawFn, history: History) -> list[Update]:
     """The history cut into deltas anywhere."""
     return history.line(draw(st.lists(st.integers(1, max(1, len(history.changes) - 1)))))
+
+
+ERA_IDS = 1_000_000
+"""Where the first count of an account begins; each further one begins at half of the one before."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A history as frames that every connection gets alike. Ids never come twice, so one id is one moment."""
+
+    history: History
+    frames: tuple[Update, ...]
+    ends: tuple[int, ...]
+    """Changes up to and with each frame."""
+
+    def subscription(self, told: int) -> Update:
+        """What a subscription begins with after so many frames were told."""
+        seq = self.frames[told - 1].seq if told else ERA_IDS
+        return self._whole(self.ends[told - 1] if told else 0, seq)
+
+    def truth(self, seq: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """True bids and asks at an id, best first."""
+        ends = {ERA_IDS: 0} | {frame.seq: end for frame, end in zip(self.frames, self.ends, strict=True)}
+        return self.history.at(FIRST_ID + ends[seq])
+
+    def _whole(self, end: int, seq: int) -> Update:
+        bids, asks = self.history.at(FIRST_ID + end)
+        return Update(NATIVE, True, _texts(bids), _texts(asks), seq=seq)
+
+
+@st.composite
+def accounts(draw: st.DrawFn, *, max_changes: int = 40, min_frames: int = 4) -> Account:
+    """Cut anywhere; ids of any stride; new counts begin with a snapshot (as Bybit's) or a delta (as OKX's)."""
+    history = draw(histories(min_changes=min_frames, max_changes=max_changes))
+    count = len(history.changes)
+    cuts = draw(st.sets(st.integers(1, count), min_size=min_frames - 1)) | {count}
+    stride = draw(st.sampled_from([1, 7]))
+    by_snapshot = draw(st.booleans())
+    anew = draw(st.sets(st.integers(1, len(cuts) - 1), max_size=3))
+    account = Account(history, (), ())
+    frames: list[Update] = []
+    seq, base, start = ERA_IDS, ERA_IDS, 0
+    for n, end in enumerate(sorted(cuts)):
+        prev = seq
+        base, seq = (base // 2, base // 2) if n in anew else (base, seq + stride)
+        if n in anew and by_snapshot:
+            frames.append(account._whole(end, seq))
+        else:
+            delta = history.delta(start, end)
+            frames.append(Update(NATIVE, False, delta.bids, delta.asks, prev_seq=prev, seq=seq))
+        start = end
+    return Account(history, tuple(frames), tuple(sorted(cuts)))
 
 
 def _crosses(bid: bool, price: int, other: int, size: int) -> bool:

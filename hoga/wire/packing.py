@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import zstandard
 
-from hoga.domain.errors import FrameError
+from hoga.domain.errors import FrameError, snippet
 from hoga.wire import pb
 
 COMPRESS_BYTES = 512 << 10
 MESSAGE_BYTES = 7 << 20
 UNPACKED_BYTES = 64 << 20
+_MAGIC = b"\x28\xb5\x2f\xfd"
 
 _compressor = zstandard.ZstdCompressor(level=1)
 _decompressor = zstandard.ZstdDecompressor()
@@ -25,6 +26,8 @@ def compress(data: bytes) -> bytes:
 
 def decompress(data: bytes, limit: int = UNPACKED_BYTES) -> bytes:
     """The bytes that `compress` packed; FrameError ("size") where they would exceed `limit` or are no zstd."""
+    if not data.startswith(_MAGIC):  # of the length of a skippable frame the library makes a buffer, whatever the limit
+        raise FrameError("size", f"payload is not zstd: {snippet(data[:16])!r}")
     try:
         size = zstandard.frame_content_size(data)
         if size < 0 or size > limit:

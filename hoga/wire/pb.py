@@ -2,7 +2,7 @@
 
 from hoga.wire.generated.orderbook.v1.book_pb2 import BookEvent, BookReply, BookRequest, BookState, OrderBook
 from hoga.wire.generated.orderbook.v1.health_pb2 import Health
-from hoga.wire.generated.orderbook.v1.market_pb2 import Ticker, Universe
+from hoga.wire.generated.orderbook.v1.market_pb2 import Instrument, InstrumentList, Ticker, Universe
 from hoga.wire.generated.orderbook.v1.raw_pb2 import (
     LinkState,
     LinkStatus,
@@ -21,6 +21,8 @@ __all__ = [
     "BookRequest",
     "BookState",
     "Health",
+    "Instrument",
+    "InstrumentList",
     "LinkState",
     "LinkStatus",
     "ListingReply",

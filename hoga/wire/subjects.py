@@ -1,10 +1,12 @@
 """NATS subjects and the escaping of symbols into one token.
 
     ob.v1.raw.<exchange>.<symbol>      RawFrame
+    ob.v1.raw.<exchange>._             RawFrame of no symbol, where ids count per connection
     ob.v1.book.<exchange>.<symbol>     OrderBook          (last value kept in the stream BOOKS)
     ob.v1.event.<exchange>.<symbol>    BookEvent
     ob.v1.link.<exchange>.<slot>       LinkStatus
     ob.v1.universe.<exchange>          Universe           (last value kept in the stream UNIVERSE)
+    ob.v1.instruments.<exchange>       InstrumentList     (last value kept in the stream INSTRUMENTS)
     ob.v1.health.<service>.<instance>  Health
     ob.v1.rpc.<method>.<exchange>      requests
 
@@ -20,6 +22,7 @@ from functools import lru_cache
 PREFIX = "ob.v1"
 BOOKS_STREAM = "BOOKS"
 UNIVERSE_STREAM = "UNIVERSE"
+INSTRUMENTS_STREAM = "INSTRUMENTS"
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 _ESCAPE = re.compile(r"=([0-9A-F]{2})")
@@ -49,6 +52,15 @@ def untoken(token_text: str) -> str:
 
 def raw(exchange: str, symbol: str = "*") -> str:
     return _subject("raw", exchange, symbol)
+
+
+def raw_link(exchange: str) -> str:
+    """Frames of no symbol."""
+    return f"{PREFIX}.raw.{exchange}._"
+
+
+def instruments(exchange: str) -> str:
+    return f"{PREFIX}.instruments.{exchange}"
 
 
 def book(exchange: str, symbol: str = "*") -> str:

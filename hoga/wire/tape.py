@@ -11,6 +11,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -21,7 +22,7 @@ MAX_LINE_BYTES = 64 << 20
 
 class Record(msgspec.Struct, gc=False):
     kind: str
-    ts_ns: int = 0
+    ts_ns: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     conn: str = ""
     url: str | None = None
     data: str | None = None

@@ -176,9 +176,9 @@ class BinanceStrategy(ConnectionStrategy):
             return None
         try:
             failure = msgspec.json.decode(body, type=Failure)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
-        return f"{failure.code} {snippet(failure.msg)}" if failure.code not in (0, 200) else None
+        return snippet(f"{failure.code} {failure.msg}") if failure.code not in (0, 200) else None
 
     def _request(self, method: str, natives: Sequence[str], request_id: int) -> str:
         if not natives:
@@ -212,9 +212,9 @@ def _limit(query: dict[str, str]) -> int:
 def _route_answer(control: Control) -> Route:
     request_id = control.id if isinstance(control.id, int) else None
     if control.error is not None:
-        return Route(RouteKind.REFUSED, (), request_id, f"{control.error.code} {snippet(control.error.msg)}")
+        return Route(RouteKind.REFUSED, (), request_id, snippet(f"{control.error.code} {control.error.msg}"))
     if control.code is not None:
-        return Route(RouteKind.REFUSED, (), request_id, f"{control.code} {snippet(control.msg)}")
+        return Route(RouteKind.REFUSED, (), request_id, snippet(f"{control.code} {control.msg}"))
     if control.result is msgspec.UNSET:
         return UNKNOWN
     if request_id == HEARTBEAT_ID or isinstance(control.result, list):

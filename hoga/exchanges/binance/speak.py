@@ -16,7 +16,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from hoga.domain.types import Stamp
 from hoga.exchanges.binance import speak_rest
@@ -25,9 +25,11 @@ from hoga.exchanges.dialect import (
     Answer,
     BookView,
     Call,
+    Catalogue,
     Change,
     Close,
     Dialect,
+    IdStyle,
     IntLevel,
     Listing,
     MarketPort,
@@ -36,10 +38,12 @@ from hoga.exchanges.dialect import (
     Session,
     Topic,
     fixed,
+    read_json,
 )
 from hoga.exchanges.throttle import Meter, meter
 
 _DEPTH = re.compile(r"(?P<symbol>[^@]+)@depth(?P<levels>5|10|20)?(?:@(?P<speed>\d+)ms)?\Z")
+UNLIMITED = 10**9
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 
 
@@ -85,12 +89,26 @@ def form_of(topic_form: str) -> Form:
     return Form("c" in flags, "u" in flags, int((match and match["levels"]) or 0), stream)
 
 
+def native_id(base: str, quote: str, delivery: str = "") -> str:
+    return f"{base}{quote}_{delivery}" if delivery else f"{base}{quote}"
+
+
+def renamed(native: str) -> str:
+    """BTCUSDT <-> BTCUSDTV2, also before a delivery: exchangeInfo gives base and quote beside the id."""
+    market, separator, delivery = native.partition("_")
+    other = market.removesuffix("V2") if market.endswith("V2") else f"{market}V2"
+    return f"{other}{separator}{delivery}"
+
+
 class BinanceDialect(Dialect):
-    def __init__(self, market: MarketPort, *, futures: bool, seed: int = 0) -> None:
+    """What the two markets share; `SpotDialect` and `FutureDialect` are spoken."""
+
+    futures: ClassVar[bool]
+
+    def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
-        self.code = "binance_future" if futures else "binance_spot"
-        self.rules = future_rules() if futures else spot_rules()
-        self.web = speak_rest.BinanceRest(market, futures=futures, seed=seed)
+        self.rules = future_rules() if self.futures else spot_rules()
+        self.web = speak_rest.BinanceRest(market, futures=self.futures, seed=seed)
         self._connects: dict[str, Meter] = {}
 
     def open(self, call: Call) -> Session | Answer:
@@ -105,6 +123,9 @@ class BinanceDialect(Dialect):
         names = call.query.get("streams", "") if combined else path.removeprefix("/ws").lstrip("/")
         micro = call.query.get("timeUnit", "").upper() == "MICROSECOND" and not self.rules.futures
         return BinanceSession(self.rules, [n for n in names.split("/") if n], combined, micro, call.now)
+
+    def unlimited(self) -> None:
+        self.rules.connects = self.rules.messages_per_s = self.web.limit = UNLIMITED
 
     def rest(self, call: Call) -> Answer:
         return self.web.answer(call)
@@ -151,6 +172,28 @@ class BinanceDialect(Dialect):
         return known
 
 
+class SpotDialect(BinanceDialect):
+    code = "binance_spot"
+    futures = False
+    catalogue = Catalogue(
+        style="spot",
+        quote="USDT",
+        native=native_id,
+        share=0.35,
+        crosses=("BTC",),
+        price_decimals=8,
+        size_decimals=8,
+        renamed=renamed,
+    )
+
+
+class FutureDialect(BinanceDialect):
+    code = "binance_future"
+    futures = True
+    ids = IdStyle.SHARED
+    catalogue = Catalogue(style="derivatives", quote="USDT", native=native_id, share=1.0, dated=True, renamed=renamed)
+
+
 class BinanceSession(Session):
     """One link: its streams in order, its message meter, its ping clock."""
 
@@ -168,7 +211,7 @@ class BinanceSession(Session):
         if excess:
             return excess
         try:
-            request = json.loads(data)
+            request = read_json(data)
         except ValueError as error:
             where = getattr(error, "colno", 1)
             return [_say({"code": 3, "msg": f"Invalid JSON: expected value at line 1 column {where}"})]

@@ -18,6 +18,7 @@ from hoga.exchanges.dialect import (
     Answer,
     BookView,
     Call,
+    Catalogue,
     Change,
     Dialect,
     Listing,
@@ -30,11 +31,16 @@ from hoga.exchanges.dialect import (
     total,
 )
 from hoga.exchanges.throttle import Meter, Verdict
-from hoga.exchanges.upbit.speak import TicketRules, TicketSession, admit
+from hoga.exchanges.upbit.speak import BTC_BANDS, UNLIMITED, TicketRules, TicketSession, admit, native_id
 from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest, Spelling, join_units
 
 _MOST_MARKETS = 200
 _LONGEST_QUERY = 4000
+KRW_BANDS = (
+    ("0", "0.0001"), ("1", "0.001"), ("10", "0.01"), ("100", "0.1"), ("1000", "1"), ("5000", "5"), ("10000", "10"),
+    ("50000", "50"), ("100000", "100"), ("500000", "500"), ("1000000", "1000"),
+)  # fmt: skip
+"""The bands below 100 won are approximate."""
 _KST_MS = 9 * 3_600_000
 
 
@@ -45,8 +51,19 @@ def bithumb_rules() -> TicketRules:
 
 class BithumbDialect(Dialect):
     code = "bithumb"
+    catalogue = Catalogue(
+        style="korean",
+        quote="KRW",
+        native=native_id,
+        share=0.02,
+        crosses=("BTC",),
+        size_decimals=8,
+        shown_size_decimals=4,
+        bands={"KRW": KRW_BANDS, "BTC": BTC_BANDS},
+    )
     binary = True
     whole_frames = True
+    repeats = 0.5
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
@@ -63,6 +80,10 @@ class BithumbDialect(Dialect):
             return Answer(404, b"")
         refused = admit(call, self._connects, self.rules.connects_per_s)
         return refused or TicketSession(self.rules, call.now, self._delay)
+
+    def unlimited(self) -> None:
+        self.rules.lift()
+        self.web.per_second = UNLIMITED
 
     def rest(self, call: Call) -> Answer:
         return self.web.answer(call)

@@ -24,6 +24,7 @@ from hoga.exchanges.dialect import (
     Answer,
     BookView,
     Call,
+    Catalogue,
     Change,
     Close,
     Dialect,
@@ -34,12 +35,26 @@ from hoga.exchanges.dialect import (
     Session,
     Topic,
     floating,
+    read_json,
     total,
 )
 from hoga.exchanges.throttle import Meter, meter
 from hoga.exchanges.upbit import speak_rest
 
 UP = b'{"status":"UP"}'
+UNLIMITED = 10**9
+KRW_BANDS = (
+    ("0", "0.00000001"), ("0.00001", "0.0000001"), ("0.0001", "0.000001"), ("0.001", "0.00001"), ("0.01", "0.0001"),
+    ("0.1", "0.001"), ("1", "0.01"), ("10", "0.1"), ("100", "1"), ("5000", "5"), ("10000", "10"), ("50000", "50"),
+    ("100000", "100"), ("500000", "500"), ("1000000", "1000"),
+)  # fmt: skip
+"""Since 2025-07-31 (docs.upbit.com/kr/docs/krw-market-info)."""
+USDT_BANDS = (
+    ("0", "0.00000001"), ("0.0001", "0.0000001"), ("0.001", "0.000001"), ("0.01", "0.00001"), ("0.1", "0.0001"),
+    ("1", "0.001"), ("10", "0.01"),
+)  # fmt: skip
+"""Since 2024-08-19."""
+BTC_BANDS = (("0", "0.00000001"),)
 _TYPES = ("orderbook", "ticker", "trade", "myOrder", "myAsset", "candle")
 _FORMATS = ("DEFAULT", "SIMPLE", "JSON_LIST", "SIMPLE_LIST")
 
@@ -59,6 +74,10 @@ class TicketRules:
     status_s: float = 10.0
     messages_per_s: int = 5
     messages_per_minute: int = 100
+
+    def lift(self) -> None:
+        """Connections and messages without a limit."""
+        self.connects_per_s = self.messages_per_s = self.messages_per_minute = UNLIMITED
 
 
 def upbit_rules() -> TicketRules:
@@ -112,7 +131,7 @@ class TicketSession(Session):
 
     def _request(self, text: str) -> list[Action]:
         try:
-            parts = json.loads(text)
+            parts = read_json(text)
         except ValueError:
             raise RequestError("WRONG_FORMAT", "Format is not valid.") from None
         if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
@@ -162,10 +181,24 @@ class TicketSession(Session):
         return topics
 
 
+def native_id(base: str, quote: str, delivery: str = "") -> str:
+    return f"{quote}-{base}"
+
+
 class UpbitDialect(Dialect):
     code = "upbit"
+    catalogue = Catalogue(
+        style="korean",
+        quote="KRW",
+        native=native_id,
+        share=0.06,
+        crosses=("BTC", "USDT"),
+        size_decimals=8,
+        bands={"KRW": KRW_BANDS, "BTC": BTC_BANDS, "USDT": USDT_BANDS},
+    )
     binary = True
     whole_frames = True
+    repeats = 0.06
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
@@ -179,6 +212,10 @@ class UpbitDialect(Dialect):
             return Answer(404, b"")
         refused = admit(call, self._connects, self.rules.connects_per_s, self._origins)
         return refused or TicketSession(self.rules, call.now)
+
+    def unlimited(self) -> None:
+        self.rules.lift()
+        self.web.per_second = UNLIMITED
 
     def rest(self, call: Call) -> Answer:
         return self.web.answer(call)

@@ -25,7 +25,7 @@ BOOK_STATE_CROSSED: BookState
 BOOK_STATE_HALTED: BookState
 
 class OrderBook(_message.Message):
-    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason")
+    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason", "proven_levels", "contract_size", "contract_currency")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,9 @@ class OrderBook(_message.Message):
     RESYNC_COUNT_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    PROVEN_LEVELS_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_CURRENCY_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     native_symbol: str
@@ -72,7 +75,10 @@ class OrderBook(_message.Message):
     resync_count: int
     missing: int
     reason: str
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    proven_levels: int
+    contract_size: str
+    contract_currency: str
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ..., proven_levels: _Optional[int] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ...) -> None: ...
 
 class BookEvent(_message.Message):
     __slots__ = ("exchange", "symbol", "kind", "time_ns", "expected", "found", "count", "detail", "state", "frame")
@@ -94,6 +100,9 @@ class BookEvent(_message.Message):
         KIND_REPAIRED: _ClassVar[BookEvent.Kind]
         KIND_HALTED: _ClassVar[BookEvent.Kind]
         KIND_RECENTRE: _ClassVar[BookEvent.Kind]
+        KIND_AUDIT_MISMATCH: _ClassVar[BookEvent.Kind]
+        KIND_DISAGREEMENT: _ClassVar[BookEvent.Kind]
+        KIND_RENUMBERED: _ClassVar[BookEvent.Kind]
     KIND_UNSPECIFIED: BookEvent.Kind
     KIND_GAP: BookEvent.Kind
     KIND_REVERSAL: BookEvent.Kind
@@ -110,6 +119,9 @@ class BookEvent(_message.Message):
     KIND_REPAIRED: BookEvent.Kind
     KIND_HALTED: BookEvent.Kind
     KIND_RECENTRE: BookEvent.Kind
+    KIND_AUDIT_MISMATCH: BookEvent.Kind
+    KIND_DISAGREEMENT: BookEvent.Kind
+    KIND_RENUMBERED: BookEvent.Kind
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]

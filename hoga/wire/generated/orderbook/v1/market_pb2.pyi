@@ -50,3 +50,45 @@ class Universe(_message.Message):
     entries: _containers.RepeatedCompositeFieldContainer[Universe.Entry]
     listed: int
     def __init__(self, exchange: _Optional[str] = ..., revision: _Optional[int] = ..., time_ns: _Optional[int] = ..., common_currency: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[Universe.Entry, _Mapping]]] = ..., listed: _Optional[int] = ...) -> None: ...
+
+class Instrument(_message.Message):
+    __slots__ = ("symbol", "native_symbol", "base", "quote", "kind", "trading", "status", "price_tick", "size_step", "contract_size", "contract_currency", "korean_name")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    QUOTE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TRADING_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PRICE_TICK_FIELD_NUMBER: _ClassVar[int]
+    SIZE_STEP_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONTRACT_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    KOREAN_NAME_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    native_symbol: str
+    base: str
+    quote: str
+    kind: str
+    trading: bool
+    status: str
+    price_tick: str
+    size_step: str
+    contract_size: str
+    contract_currency: str
+    korean_name: str
+    def __init__(self, symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., base: _Optional[str] = ..., quote: _Optional[str] = ..., kind: _Optional[str] = ..., trading: _Optional[bool] = ..., status: _Optional[str] = ..., price_tick: _Optional[str] = ..., size_step: _Optional[str] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., korean_name: _Optional[str] = ...) -> None: ...
+
+class InstrumentList(_message.Message):
+    __slots__ = ("exchange", "revision", "time_ns", "instance", "instruments")
+    EXCHANGE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TIME_NS_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
+    exchange: str
+    revision: int
+    time_ns: int
+    instance: str
+    instruments: _containers.RepeatedCompositeFieldContainer[Instrument]
+    def __init__(self, exchange: _Optional[str] = ..., revision: _Optional[int] = ..., time_ns: _Optional[int] = ..., instance: _Optional[str] = ..., instruments: _Optional[_Iterable[_Union[Instrument, _Mapping]]] = ...) -> None: ...

@@ -1,0 +1,69 @@
+"""Checksums over the best levels: the texts exactly as the exchange sent them, and what it makes of them.
+
+A book keeps integers; a checksum is over digits, trailing zeros included. So the texts are kept beside the book, by
+price, for exchanges that send checksums, and only once one has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hoga.domain.book import Book
+from hoga.domain.numbers import is_zero, scale
+from hoga.domain.types import Level
+
+SLACK = 256
+"""Texts of levels that the book has cut off may pile up to so many before they are swept away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """How an exchange sums up its best levels."""
+
+    levels: int
+    """Levels a side that the sum covers; what lies deeper is not covered."""
+    compute: Callable[[list[Level], list[Level]], int]
+    """(bids, asks), best first, at most `levels` a side, texts exactly as received -> the sum."""
+
+
+class LevelTexts:
+    """The texts of a book's levels. Feed it what the book was fed, after the book has taken it."""
+
+    __slots__ = ("_asks", "_bids", "_book", "_decimals")
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._decimals = book.price_decimals
+        self._bids: dict[int, Level] = {}
+        self._asks: dict[int, Level] = {}
+
+    def apply(self, bids: list[Level], asks: list[Level]) -> None:
+        """The levels of a snapshot (into a fresh object) or of a delta."""
+        decimals = self._book.price_decimals
+        if decimals != self._decimals:
+            self._bids = {scale(level[0], decimals): level for level in self._bids.values()}
+            self._asks = {scale(level[0], decimals): level for level in self._asks.values()}
+            self._decimals = decimals
+        for texts, levels in ((self._bids, bids), (self._asks, asks)):
+            for level in levels:
+                price = scale(level[0], decimals)
+                if is_zero(level[1]):
+                    texts.pop(price, None)
+                else:
+                    texts[price] = level
+        self._sweep()
+
+    def sum(self, rule: Checksum) -> int:
+        """The checksum of the book as it stands."""
+        bids, _ = self._book.top_bids(rule.levels)
+        asks, _ = self._book.top_asks(rule.levels)
+        return rule.compute([self._bids[price] for price in bids], [self._asks[price] for price in asks])
+
+    def _sweep(self) -> None:
+        sides = ((self._bids, self._book.bids), (self._asks, self._book.asks))
+        for texts, side in sides:
+            if len(texts) > len(side.prices) + SLACK:
+                standing = set(side.prices)
+                for price in [price for price in texts if price not in standing]:
+                    del texts[price]

@@ -1,0 +1,1 @@
+"""Bybit (V5 API): spot, and linear contracts (perpetual and dated)."""

@@ -1,0 +1,50 @@
+"""Bybit linear contracts: `orderbook.200.<symbol>` on /v5/public/linear. See `common` and `handler` for the rules.
+
+Perpetuals in USDT (`BTCUSDT`) and in USDC (`BTCPERP`), dated ones in USDT (`BTCUSDT-26DEC25`) and in USDC
+(`BTC-26DEC25`). Sizes are in units of the base. Recordings of inverse contracts (`BTCUSD`, sizes in USD) are
+read the same way; we do not subscribe to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hoga.exchanges.base import Exchange
+from hoga.exchanges.bybit.common import MOST_LISTED, BybitStrategy, hosts_of
+from hoga.exchanges.bybit.handler import BybitHandler, day_of, split_ending
+from hoga.exchanges.bybit.speak import BybitFutureDialect
+
+
+class BybitFutureStrategy(BybitStrategy):
+    category = "linear"
+    categories = ("linear", "inverse")
+    default_depth = 25
+
+
+class BybitFutureHandler(BybitHandler):
+    traits = replace(
+        BybitHandler.traits,
+        blind_spots=(*BybitHandler.traits.blind_spots, f"contracts beyond the first {MOST_LISTED} of the list"),
+    )
+
+    def normalize_symbol(self, native: str) -> str:
+        market, _, suffix = native.partition("-")
+        base, ending = split_ending(market, ("USDT", "USD", "PERP"))
+        if suffix and not ending:
+            base, ending = market, "USDC"
+        if not ending:
+            return native
+        symbol = f"{base}-{'USDC' if ending == 'PERP' else ending}"
+        return f"{symbol}-{day_of(suffix)}" if suffix else symbol
+
+
+EXCHANGE = Exchange(
+    code="bybit_future",
+    name="Bybit Linear Futures",
+    korean_name="바이비트 선물",
+    strategy=BybitFutureStrategy(),
+    handler=BybitFutureHandler(),
+    hosts=hosts_of("linear", "inverse"),
+    speak=lambda market, seed: BybitFutureDialect(market),
+    documentation="https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
+)

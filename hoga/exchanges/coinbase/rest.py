@@ -1,0 +1,163 @@
+"""Coinbase's REST bodies: the product book, the products of Advanced Trade and those of Coinbase Pro.
+
+    {"pricebook":{"product_id":"BTC-USD","bids":[{"price":"68923.66","size":"0.17189468"}],"asks":[…],
+     "time":"2026-04-07T00:28:59.662782Z"},"last":…}
+    {"products":[{"product_id":"BTC-USD","price":"68925.98","status":"online","alias":"","alias_to":["BTC-USDC"],…}]}
+    [{"id":"BTC-GBP","base_currency":"BTC","quote_currency":"GBP","status":"online",…}]
+
+1. The product book has no id: it can be compared with the stream, not joined to it. Public answers may be a second old.
+2. Only spot products are listed here; futures have contracts, sessions and no base currency of their own.
+3. A product with `alias` has no book of its own (it is that of the alias) and is left out.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from hoga.domain.errors import FrameError, snippet
+from hoga.domain.types import Instrument, Turnover, Update
+from hoga.exchanges.decoding import check_levels, decode
+from hoga.exchanges.times import rfc3339_ns
+
+API = "/api/v3/brokerage/market"
+DEPTH = 250
+"""Levels a side to ask for. No greatest limit is documented; 250 is the least that is told of."""
+_HALTS = ("trading_disabled", "is_disabled", "cancel_only")
+_NOTES = ("limit_only", "post_only", "auction_mode")
+
+
+class PriceLevel(msgspec.Struct, gc=False):
+    price: str
+    size: str
+
+
+class PriceBook(msgspec.Struct, gc=False):
+    product_id: str
+    bids: list[PriceLevel]
+    asks: list[PriceLevel]
+    time: str = ""
+
+
+class BookAnswer(msgspec.Struct, gc=False):
+    pricebook: PriceBook
+
+
+class Product(msgspec.Struct, gc=False):
+    product_id: str
+    base_currency_id: str = ""
+    quote_currency_id: str = ""
+    product_type: str = "SPOT"
+    alias: str | None = ""
+    status: str = ""
+    price: str = ""
+    approximate_quote_24h_volume: str = ""
+    price_increment: str = ""
+    quote_increment: str = ""
+    base_increment: str = ""
+    trading_disabled: bool = False
+    is_disabled: bool = False
+    cancel_only: bool = False
+    limit_only: bool = False
+    post_only: bool = False
+    auction_mode: bool = False
+
+
+class ProProduct(
+    msgspec.Struct,
+    gc=False,
+    rename={"product_id": "id", "base_currency_id": "base_currency", "quote_currency_id": "quote_currency"},
+):
+    product_id: str
+    base_currency_id: str
+    quote_currency_id: str
+    status: str = ""
+    price_increment: str = ""
+    quote_increment: str = ""
+    base_increment: str = ""
+    trading_disabled: bool = False
+    is_disabled: bool = False
+    cancel_only: bool = False
+    limit_only: bool = False
+    post_only: bool = False
+    auction_mode: bool = False
+
+
+class Products(msgspec.Struct, gc=False):
+    products: list[Product]
+
+
+class ErrorItem(msgspec.Struct, gc=False):
+    id: str = ""
+    message: str = ""
+
+
+class Failure(msgspec.Struct, gc=False):
+    error: str = ""
+    message: str = ""
+    error_details: str = ""
+    errors: list[ErrorItem] = []
+
+
+_book = msgspec.json.Decoder(BookAnswer)
+_products = msgspec.json.Decoder(Products)
+_lists = msgspec.json.Decoder(Products | list[ProProduct])
+_failure = msgspec.json.Decoder(Failure)
+
+
+def snapshot(native: str, body: bytes) -> Update:
+    """The product book as an update without ids; FrameError("symbol") where it is another product's."""
+    book = decode(_book, body).pricebook
+    if book.product_id != native:
+        raise FrameError("symbol", f"asked for the book of {native!r}, found that of {snippet(book.product_id)!r}")
+    return Update(
+        native_symbol=native,
+        snapshot=True,
+        bids=check_levels([(level.price, level.size) for level in book.bids]),
+        asks=check_levels([(level.price, level.size) for level in book.asks]),
+        exchange_time_ns=rfc3339_ns(book.time) if book.time else 0,
+    )
+
+
+def instruments(body: bytes) -> list[Instrument]:
+    listed = decode(_lists, body)
+    if isinstance(listed, Products):
+        return [_instrument(product) for product in _own_books(listed)]
+    return [_instrument(product) for product in listed]
+
+
+def turnovers(body: bytes) -> list[Turnover]:
+    return [
+        Turnover(product.product_id, product.price, product.approximate_quote_24h_volume)
+        for product in _own_books(decode(_products, body))
+    ]
+
+
+def error(body: bytes) -> str | None:
+    """The error in a body; None where it holds none."""
+    if not body.startswith((b'{"error', b'{"message"', b'{"code"')):
+        return None
+    try:
+        failure = _failure.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    found = [failure.error, *(item.id for item in failure.errors)]
+    found += [failure.message or failure.error_details, *(item.message for item in failure.errors)]
+    return snippet(" ".join(word for word in found if word)) or None
+
+
+def _own_books(listed: Products) -> list[Product]:
+    return [product for product in listed.products if product.product_type == "SPOT" and not product.alias]
+
+
+def _instrument(product: Product | ProProduct) -> Instrument:
+    words = [name.replace("_", " ") for name in (*_HALTS, *_NOTES) if getattr(product, name)]
+    return Instrument(
+        symbol=f"{product.base_currency_id}-{product.quote_currency_id}",
+        native_symbol=product.product_id,
+        base=product.base_currency_id,
+        quote=product.quote_currency_id,
+        trading=product.status == "online" and not any(getattr(product, name) for name in _HALTS),
+        price_tick=product.price_increment or product.quote_increment,
+        size_step=product.base_increment,
+        status=", ".join([product.status, *words]),
+    )

@@ -1,0 +1,135 @@
+"""What Kraken's frames are about, for those that need a look inside: acknowledgements, refusals, heartbeats.
+
+v2:
+    {"method":"subscribe","req_id":1,"result":{"channel":"book","depth":100,"snapshot":true,"symbol":"BTC/USD"},
+     "success":true,"time_in":"…","time_out":"…"}
+    {"error":"Currency pair not supported XYZ/USD","method":"subscribe","req_id":1,"success":false,"symbol":"XYZ/USD",…}
+v1 (recorded):
+    {"channelID":992,"channelName":"book-1000","event":"subscriptionStatus","pair":"XMR/USD","status":"subscribed",
+     "subscription":{"depth":1000,"name":"book"}}
+
+Only the book is ours: what answers for another channel is OTHER.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from hoga.domain.errors import snippet
+from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, Route, RouteKind
+from hoga.exchanges.kraken.names import native_of
+
+DEFAULT_DEPTH = 10
+"""Levels a side of a subscription that names none."""
+
+
+class Params(msgspec.Struct, gc=False):
+    """Of a v2 request, or the result in its answer."""
+
+    channel: str = ""
+    symbol: str | list[str] = ""
+    depth: int = DEFAULT_DEPTH
+
+
+class Subscription(msgspec.Struct, gc=False):
+    """Of a v1 request and of its answer."""
+
+    name: str = ""
+    depth: int = DEFAULT_DEPTH
+
+
+class Control(msgspec.Struct, gc=False):
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+    method: str = ""
+    params: Params | None = None
+    result: Params | None = None
+    success: bool | None = None
+    error: str = ""
+    Error: str = ""
+    symbol: str = ""
+    req_id: int | None = None
+    event: str = ""
+    status: str = ""
+    pair: str | list[str] = ""
+    subscription: Subscription | None = None
+    errorMessage: str = ""
+    reqid: int | None = None
+
+
+class Named(msgspec.Struct, gc=False):
+    symbol: str
+
+
+_control = msgspec.json.Decoder(Control)
+_named = msgspec.json.Decoder(list[Named])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_text = msgspec.json.Decoder(str)
+
+
+def route_slowly(frame: bytes) -> Route:
+    """The route of any frame; never raises."""
+    try:
+        if frame.lstrip()[:1] == b"[":
+            return _route_array(frame)
+        control = _control.decode(frame)
+        if control.channel == "book":
+            natives = tuple(dict.fromkeys(named.symbol for named in _named.decode(control.data)))
+            return Route(RouteKind.BOOK, natives) if natives and all(natives) else UNKNOWN
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return UNKNOWN
+    if control.channel:
+        return ALIVE if control.channel == "heartbeat" else OTHER
+    return _route_v1(control) if control.event else _route_answer(control)
+
+
+def told_depth(frame: bytes) -> dict[str, int]:
+    """Native id -> levels a side, of subscriptions asked for or granted; never raises."""
+    try:
+        control = _control.decode(frame)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return {}
+    told, granted = control.params or control.result, control.subscription
+    if control.method == "subscribe" and told:
+        name, depth, pairs = told.channel, told.depth, told.symbol
+    elif (control.event == "subscribe" or control.status == "subscribed") and granted:
+        name, depth, pairs = granted.name, granted.depth, control.pair
+    else:
+        return {}
+    if name != "book" or depth <= 0:
+        return {}
+    return {native_of(pair): depth for pair in ([pairs] if isinstance(pairs, str) else pairs) if pair}
+
+
+def _route_array(frame: bytes) -> Route:
+    pieces = _array.decode(frame)
+    if len(pieces) < 3:
+        return UNKNOWN
+    channel, pair = _text.decode(pieces[-2]), _text.decode(pieces[-1])
+    return Route(RouteKind.BOOK, (native_of(pair),)) if channel.startswith("book-") and pair else OTHER
+
+
+def _route_v1(control: Control) -> Route:
+    if control.event in ("heartbeat", "pong"):
+        return ALIVE
+    pairs = [control.pair] if isinstance(control.pair, str) else control.pair
+    symbols = tuple(native_of(pair) for pair in pairs if pair)
+    if control.status == "error" or control.event == "error":
+        return Route(RouteKind.REFUSED, symbols, control.reqid, snippet(control.errorMessage))
+    if control.event != "subscriptionStatus" or (control.subscription and control.subscription.name != "book"):
+        return OTHER
+    return Route(RouteKind.ACK, symbols, control.reqid)
+
+
+def _route_answer(control: Control) -> Route:
+    if control.method == "pong":
+        return ALIVE
+    told = control.result
+    symbol = control.symbol or (told.symbol if told and isinstance(told.symbol, str) else "")
+    symbols = (symbol,) if symbol else ()
+    error = control.error or control.Error
+    if error or control.success is False:
+        return Route(RouteKind.REFUSED, symbols, control.req_id, snippet(error))
+    if control.success and control.method:
+        return OTHER if told and told.channel != "book" else Route(RouteKind.ACK, symbols, control.req_id)
+    return UNKNOWN

@@ -1,0 +1,280 @@
+"""What OKX spot and derivatives share: one address, one protocol, the channel `books` and the lists.
+
+    {"arg":{"channel":"books","instId":"BTC-USDT"},"action":"update","data":[{"asks":[["78729.9","0","0","0"]],
+     "bids":[],"ts":"1787612486207","checksum":0,"seqId":80274874876,"prevSeqId":80274874800}]}
+
+1. A level is [price, absolute size, "0", number of orders]; size "0" deletes, also what is not there.
+2. The first frame is a snapshot (prevSeqId -1). Each update names the frame before it: prevSeqId == last seqId.
+   Ids jump; every connection gets the same ones.
+3. About a minute without a change: an update without levels, prevSeqId == seqId.
+4. Ids may begin anew after maintenance: an update with seqId < prevSeqId, which itself still follows on the last.
+5. Recordings from before 2023 have no ids but a checksum over the best 25 levels a side. Later frames had both; since
+   June 2026 `checksum` is always 0, which means none.
+6. Spot, swaps and futures share the address, so that one recorded connection may mix them. Frames are routed by their
+   instId whatever it is, and each of our two codes gives its own kind the plain symbol (`normalize_symbol`).
+
+Sources: okx.com/docs-v5 (order book channel, WebSocket overview, error codes); recordings of 2022 and 2026.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+import msgspec
+
+from hoga.domain.errors import FrameError, snippet
+from hoga.domain.numbers import epoch_ns
+from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
+from hoga.exchanges.base import (
+    ALIVE,
+    OTHER,
+    UNKNOWN,
+    BookStart,
+    Checksum,
+    ConnectionStrategy,
+    Continuity,
+    DataHandler,
+    Endpoints,
+    Heartbeat,
+    Limits,
+    RestKind,
+    RestMatch,
+    RestRequest,
+    Route,
+    RouteKind,
+    Traits,
+)
+from hoga.exchanges.decoding import Seq, check_levels, decode, json_string, path_and_query
+from hoga.exchanges.okx import lists
+
+HOSTS = (".okx.com", ".okex.com")
+DEPTH = 400
+_STREAMS = {"books": DEPTH, "books-l2-tbt": DEPTH, "books50-l2-tbt": 50}
+"""Channels of this protocol -> levels a side. We subscribe the first; the others are found in recordings."""
+_CLOSING = "64008"
+_HEAD = b'{"arg":{"channel":"books","instId":"'
+_NAMED = re.compile(r'instId"?\s*:\s*"?([^\s",}]+)| for (\S+) is not allowed')
+"""How an error message names instruments: `channel:books,instId:X doesn't exist`, or the request as it was sent."""
+
+
+class Row(msgspec.Struct, array_like=True, gc=False):
+    """The beginning of a level; what else it holds is of no interest."""
+
+    px: str
+    sz: str
+
+
+class Book(msgspec.Struct, gc=False):
+    asks: list[Row]
+    bids: list[Row]
+    ts: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}$")]
+    checksum: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
+    seqId: Seq | None = None
+    prevSeqId: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)] | None = None
+
+
+class Arg(msgspec.Struct, gc=False):
+    channel: str = ""
+    instId: str = ""
+
+
+class Frame(msgspec.Struct, gc=False):
+    arg: Arg
+    action: Literal["snapshot", "update"]
+    data: list[Book]
+
+
+class Snapshot(msgspec.Struct, gc=False):
+    data: list[Book]
+
+
+class Control(msgspec.Struct, gc=False):
+    """Everything else: acks, errors, notices, and the heads of frames."""
+
+    event: str = ""
+    arg: Arg | None = None
+    id: str | int | None = None
+    code: str | int = ""
+    msg: str = ""
+
+
+_frame = msgspec.json.Decoder(Frame)
+_snapshot = msgspec.json.Decoder(Snapshot)
+_control = msgspec.json.Decoder(Control)
+
+
+class OkxStrategy(ConnectionStrategy):
+    """Requests and routing; the codes differ in the instrument types they ask for."""
+
+    endpoints = Endpoints(ws="wss://ws.okx.com:8443", rest="https://www.okx.com")
+    limits = Limits(
+        symbols_per_link=29,  # "less than 30" deep books are recommended
+        symbols_per_request=29,  # 64 KB documented; this is 2 KB
+        messages_per_s=2.0,  # 480 subscribe and unsubscribe requests an hour; pings do not count
+        connects_per_s=0.75,  # 3 for each address, which both codes and a second line of each may share
+        idle_timeout_s=15.0,  # it answers our pings; the server closes after 30 s without data
+        rest_weight_per_minute=600,  # 40 in 2 s for books and 20 for the lists, likewise shared
+        rest_min_interval_s=0.1,
+    )
+    heartbeat = Heartbeat(interval_s=5.0, text="ping")
+    probe = "ping"
+    kinds: tuple[str, ...] = ()
+    """The instrument types of this code, as the exchange names them."""
+
+    def ws_url(self, endpoints: Endpoints) -> str:
+        return f"{endpoints.ws}/ws/v5/public"
+
+    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+        return _request("subscribe", natives, request_id)
+
+    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+        return _request("unsubscribe", natives, request_id)
+
+    def route(self, frame: bytes) -> Route:
+        # The usual frame needs no parse: the channel and the instrument stand at its start.
+        if frame.startswith(_HEAD) and b'"action":"' in frame[:192]:
+            native = json_string(frame, len(_HEAD))
+            if native:
+                return Route(RouteKind.BOOK, (native,))
+        if frame == b"pong":
+            return ALIVE
+        return _route_slowly(frame)
+
+    def snapshot_request(self, native: str) -> RestRequest:
+        return RestRequest(f"/api/v5/market/books?instId={quote(native)}&sz={DEPTH}")
+
+    def instruments_requests(self) -> list[RestRequest]:
+        return [RestRequest(f"/api/v5/public/instruments?instType={kind}", 2) for kind in self.kinds]
+
+    def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:
+        return [RestRequest(f"/api/v5/market/tickers?instType={kind}", 2) for kind in self.kinds]
+
+    def match_rest(self, url: str) -> RestMatch | None:
+        path, query = path_and_query(url)
+        if path.endswith("/market/books") and "instId" in query:
+            levels = query.get("sz", "")
+            limit = int(levels) if re.fullmatch("[0-9]{1,4}", levels) else 1
+            return RestMatch(RestKind.SNAPSHOT, query["instId"], limit)
+        if query.get("instType") not in lists.KINDS:
+            return None
+        if path.endswith("/public/instruments"):
+            return RestMatch(RestKind.INSTRUMENTS)
+        return RestMatch(RestKind.TICKERS) if path.endswith("/market/tickers") else None
+
+    def rest_error(self, body: bytes) -> str | None:
+        if body.startswith(b'{"code":"0"'):
+            return None
+        try:
+            failure = _control.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        return snippet(f"{failure.code} {failure.msg}") if str(failure.code) not in ("", "0") else None
+
+
+def signed_crc32(bids: list[Level], asks: list[Level]) -> int:
+    """The checksum of rule 5: `bid:size:ask:size:…` level by level, a missing side skipped; CRC32 as a signed int32."""
+    parts: list[str] = []
+    for place in range(max(len(bids), len(asks))):
+        for side in (bids, asks):
+            if place < len(side):
+                parts += side[place]
+    value = zlib.crc32(":".join(parts).encode())
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+class OkxHandler(DataHandler):
+    """Parsing; the codes differ in which kind of instrument has the plain symbol."""
+
+    traits = Traits(
+        continuity=Continuity.LINKED_IDS,
+        start=BookStart.IN_BAND,
+        depth=DEPTH,
+        snapshot_depth=DEPTH,
+        blind_spots=(
+            "levels beyond the 400th of a side",
+            "changes are gathered over 100 ms, over about a second during call auctions",
+            "enhanced liquidity (ELP) orders are not in the public book",
+        ),
+        checksum=Checksum(levels=25, compute=signed_crc32),
+    )
+
+    def parse(self, frame: bytes) -> list[Update]:
+        found = decode(_frame, frame)
+        depth = _STREAMS.get(found.arg.channel)
+        if depth is None or not found.arg.instId:
+            raise FrameError("shape", f"no frame of a book channel: {snippet(frame)}")
+        whole = found.action == "snapshot"
+        if not whole and any((book.seqId is None) != (book.prevSeqId is None) for book in found.data):
+            raise FrameError("shape", f"one of prevSeqId and seqId is missing: {snippet(frame)}")
+        return [_update(found.arg.instId, whole, book, depth if depth != DEPTH else 0) for book in found.data]
+
+    def parse_snapshot(self, native: str, body: bytes) -> Update:
+        found = decode(_snapshot, body).data
+        if len(found) != 1:
+            raise FrameError("shape", f"{len(found)} books instead of one: {snippet(body)}")
+        return _update(native, True, found[0], 0)
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        return [
+            lists.instrument(listed, self.normalize_symbol(listed.instId))
+            for body in bodies
+            for listed in lists.instruments(body)
+        ]
+
+    def parse_tickers(self, bodies: Sequence[bytes]) -> list[Turnover]:
+        return [turnover for body in bodies for turnover in lists.turnovers(body)]
+
+
+def _update(native: str, whole: bool, book: Book, depth: int) -> Update:
+    return Update(
+        native_symbol=native,
+        snapshot=whole,
+        bids=check_levels([(row.px, row.sz) for row in book.bids]),
+        asks=check_levels([(row.px, row.sz) for row in book.asks]),
+        prev_seq=NO_SEQ if book.prevSeqId is None else book.prevSeqId,
+        seq=NO_SEQ if book.seqId is None else book.seqId,
+        exchange_time_ns=epoch_ns(int(book.ts)),
+        checksum=book.checksum or None,
+        depth=depth,
+    )
+
+
+def _request(operation: str, natives: Sequence[str], request_id: int) -> str:
+    if not natives:
+        raise ValueError(f"{operation} needs at least one symbol")
+    args = [{"channel": "books", "instId": native} for native in natives]
+    return msgspec.json.encode({"id": str(request_id), "op": operation, "args": args}).decode()
+
+
+def _route_slowly(frame: bytes) -> Route:
+    try:
+        control = _control.decode(frame)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return UNKNOWN
+    arg = control.arg or Arg()
+    natives = (arg.instId,) if arg.instId else ()
+    match control.event:
+        case "":
+            if natives and arg.channel in _STREAMS:
+                return Route(RouteKind.BOOK, natives)
+            return OTHER if arg.channel else UNKNOWN
+        case "subscribe" | "unsubscribe":
+            return Route(RouteKind.ACK, natives, _number(control.id))
+        case "error":
+            # Each arg of a request is answered by itself; an error of the whole request quotes it.
+            named = natives or tuple(dict.fromkeys(a or b for a, b in _NAMED.findall(control.msg)))
+            return Route(RouteKind.REFUSED, named, _number(control.id), snippet(f"{control.code} {control.msg}"))
+        case "notice" if str(control.code) == _CLOSING:
+            return Route(RouteKind.CLOSING, detail=snippet(control.msg))
+        case "notice" | "login" | "channel-conn-count" | "channel-conn-count-error":
+            return OTHER
+    return UNKNOWN
+
+
+def _number(value: str | int | None) -> int | None:
+    """Our request id as the exchange echoes it; recordings of others may hold any text."""
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value) else None

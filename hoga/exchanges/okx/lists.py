@@ -1,0 +1,103 @@
+"""OKX's lists: instruments and 24 h figures, of spot, swaps and futures alike.
+
+Figures in swaps and futures are contracts and coins: a contract stands for `ctVal * ctMult` units of `ctValCcy` (the
+base of a linear contract, the quote of an inverse one), and `volCcy24h` counts base coins, so that the turnover is
+`volCcy24h * last`. In spot `volCcy24h` is the turnover. Products are exact: decimal text in, decimal text out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Context, Decimal
+
+import msgspec
+
+from hoga.domain.errors import FrameError, snippet
+from hoga.domain.types import Instrument, Turnover
+from hoga.exchanges.decoding import decode
+
+KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "dated"}
+_PLAIN = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?\Z", re.ASCII)
+_EXACT = Context(prec=120)
+
+
+class Listed(msgspec.Struct, gc=False):
+    instId: str
+    instType: str = ""
+    baseCcy: str = ""
+    quoteCcy: str = ""
+    uly: str = ""
+    instFamily: str = ""
+    ctVal: str = ""
+    ctMult: str = ""
+    ctValCcy: str = ""
+    tickSz: str = ""
+    lotSz: str = ""
+    state: str = ""
+
+
+class Listings(msgspec.Struct, gc=False):
+    data: list[Listed]
+
+
+class Ticker(msgspec.Struct, gc=False):
+    instId: str
+    instType: str = ""
+    last: str = ""
+    volCcy24h: str = ""
+
+
+class Tickers(msgspec.Struct, gc=False):
+    data: list[Ticker]
+
+
+_listings = msgspec.json.Decoder(Listings)
+_tickers = msgspec.json.Decoder(Tickers)
+
+
+def instruments(body: bytes) -> Iterator[Listed]:
+    """What a list holds of the kinds we know; what has no name is no market."""
+    return (listed for listed in decode(_listings, body).data if listed.instType in KINDS and listed.instId)
+
+
+def instrument(listed: Listed, symbol: str) -> Instrument:
+    """A derivative whose contract value cannot be read is not called trading: nobody could tell what its sizes mean."""
+    base, quote, size, readable = listed.baseCcy, listed.quoteCcy, "", True
+    if listed.instType != "SPOT":
+        # Swaps and futures leave baseCcy and quoteCcy empty; the family may be BTC-USD_UM (margined in USD).
+        base, _, rest = (listed.instFamily or listed.uly).partition("-")
+        quote = rest.partition("_")[0]
+        readable = bool(_PLAIN.match(listed.ctVal) and _PLAIN.match(listed.ctMult or "1") and listed.ctValCcy)
+        size = product(listed.ctVal, listed.ctMult or "1") if readable else ""
+    return Instrument(
+        symbol=symbol,
+        native_symbol=listed.instId,
+        base=base,
+        quote=quote,
+        trading=listed.state == "live" and readable,
+        kind=KINDS[listed.instType],
+        price_tick=listed.tickSz,
+        size_step=listed.lotSz,
+        contract_size=size,
+        contract_currency=listed.ctValCcy if size else "",
+        status=listed.state if readable else f"{listed.state}, contract value unreadable",
+    )
+
+
+def turnovers(body: bytes) -> Iterator[Turnover]:
+    """The figures of every market that has traded."""
+    for ticker in decode(_tickers, body).data:
+        if ticker.instType not in KINDS or not ticker.last:
+            continue
+        volume = ticker.volCcy24h or "0"
+        turnover = volume if ticker.instType == "SPOT" else product(volume, ticker.last)
+        yield Turnover(ticker.instId, ticker.last, turnover)
+
+
+def product(one: str, other: str) -> str:
+    """The exact product of two plain decimal numbers, as plain text without trailing zeros."""
+    if not (_PLAIN.match(one) and _PLAIN.match(other)):
+        raise FrameError("number", f"not decimal numbers: {snippet(one)!r} and {snippet(other)!r}")
+    text = format(_EXACT.multiply(Decimal(one), Decimal(other)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

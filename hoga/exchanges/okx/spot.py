@@ -1,0 +1,31 @@
+"""OKX spot: `BTC-USDT` is `BTC-USDT`.
+
+Where a recording holds swaps and futures too, they keep their full name here (`BTC-USDT-SWAP`, `BTC-USD-220527`).
+"""
+
+from __future__ import annotations
+
+from hoga.exchanges.base import Exchange
+from hoga.exchanges.okx.common import HOSTS, OkxHandler, OkxStrategy
+from hoga.exchanges.okx.speak import OkxSpotDialect
+
+
+class OkxSpotStrategy(OkxStrategy):
+    kinds = ("SPOT",)
+
+
+class OkxSpotHandler(OkxHandler):
+    def normalize_symbol(self, native: str) -> str:
+        return native
+
+
+EXCHANGE = Exchange(
+    code="okx_spot",
+    name="OKX Spot",
+    korean_name="오케이엑스 현물",
+    strategy=OkxSpotStrategy(),
+    handler=OkxSpotHandler(),
+    hosts=HOSTS,
+    speak=lambda market, seed: OkxSpotDialect(market, seed=seed),
+    documentation="https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel",
+)
