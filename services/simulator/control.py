@@ -1,7 +1,7 @@
 """HTTP beside the exchanges: truth, control, status.
 
-GET  /truth/<code>/<native>?seq=…|time_ms=…&depth=…    {"seq","time_ms","bids":[["p","s"]…],"asks":…}
-POST /control {"action":"drop","code":"upbit",…}       what was done; the actions are in `deeds`
+GET  /truth/<code>/<native>?seq=…&life=…|time_ms=…&depth=…    {"seq","time_ms","life","bids":[["p","s"]…],"asks":…}
+POST /control {"action":"drop","code":"upbit",…}       what was done; the actions: --list-actions
 GET  /control                                          what struck so far, what is armed
 GET  /status                                           markets, links and counts
 GET  /healthz                                          200 while frames are paced
@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from services.simulator.deeds import ACTIONS, ALIASES
+from services.simulator.actions import ACTIONS, ALIASES
 
 if TYPE_CHECKING:
     from services.simulator.server import SimulatorServer
+
+_ASKED = ("seq", "time_ms", "depth", "life")
 
 
 def add_routes(app: web.Application, server: SimulatorServer) -> None:
     async def truth(request: web.Request) -> web.Response:
         try:
-            asked = {key: int(request.query[key]) for key in ("seq", "time_ms", "depth") if key in request.query}
+            asked = {key: int(request.query[key]) for key in _ASKED if key in request.query}
         except ValueError:
-            return _refuse(400, "seq, time_ms and depth are integers")
+            return _refuse(400, f"{', '.join(_ASKED)} are integers")
         code, native = request.match_info["code"], request.match_info["native"]
         try:
             return web.json_response(server.truth(code, native, **asked))

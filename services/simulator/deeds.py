@@ -1,39 +1,35 @@
-"""The actions of the fault control, one method each; the names are those of `POST /control`.
+"""The actions of the fault control, one method each; the names are those of `POST /control` and of scenario files.
 
 Each returns a small dictionary of what was done at once, or armed to strike later. What armed faults have done is in
-`report()`.
+`report()`. KeyError names an unknown exchange or market, ValueError says why an exchange cannot do it.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hoga.exchanges import registry
 from hoga.exchanges.dialect import Answer, Call
-from services.simulator.faults import MANGLERS, RestFault, truncated
+from services.simulator.faults import RestFault
 from services.simulator.link import Link, wire
+from services.simulator.manglers import MANGLERS, off_by_one
+from services.simulator.market_deeds import Deed, MarketDeeds
+from services.simulator.tcp_deeds import TcpDeeds
 
 if TYPE_CHECKING:
     from services.simulator.desk import Desk
-    from services.simulator.market import ExchangeMarket
-    from services.simulator.server import SimulatorServer
+    from services.simulator.world import World
 
-Deed = dict[str, Any]
 FOREVER_S = 1e9
-ACTIONS = (
-    "drop", "duplicate", "swap", "malformed", "inject", "close", "abort", "silence", "shutdown", "refuse_rest",
-    "refuse_connects", "clock", "halt", "resume", "delist", "relist", "clear",
-)  # fmt: skip
-ALIASES = {"list": "relist"}
 
 
-class Faults:
-    def __init__(self, server: SimulatorServer) -> None:
-        self._server = server
+class Faults(MarketDeeds, TcpDeeds):
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.rest_struck: dict[str, int] = {}
         self._rest: dict[str, list[RestFault]] = {}
         self._connects: dict[str, RestFault] = {}
-        self.rest_struck: dict[str, int] = {}
 
     # single frames
 
@@ -42,6 +38,7 @@ class Faults:
         return self._arm(code, native, "drop", count)
 
     def duplicate(self, code: str, native: str, count: int = 1) -> Deed:
+        """The next `count` frames arrive twice."""
         return self._arm(code, native, "duplicate", count)
 
     def swap(self, code: str, native: str, count: int = 1) -> Deed:
@@ -49,11 +46,18 @@ class Faults:
         return self._arm(code, native, "swap", count)
 
     def malformed(self, code: str, native: str, kind: str = "truncated", count: int = 1) -> Deed:
-        """The next `count` frames arrive spoiled (see `MANGLERS`)."""
+        """The next `count` frames arrive spoiled."""
         if kind not in MANGLERS:
             raise ValueError(f"unknown kind {kind!r}; known: {', '.join(MANGLERS)}")
-        self._arm(code, native, "malformed", count, MANGLERS[kind])
+        mangle = MANGLERS[kind]
+        self._arm(code, native, "malformed", count, lambda payload: mangle(payload, native))
         return {"armed": count, "kind": kind}
+
+    def corrupt_checksum(self, code: str, native: str, count: int = 1) -> Deed:
+        """The next `count` checksums of a market are off by one."""
+        if registry.get(code).traits.checksum is None:
+            raise ValueError(f"{code} sends no checksums")
+        return self._arm(code, native, "corrupt_checksum", count, off_by_one)
 
     def inject(self, code: str, native: str, payload: str) -> Deed:
         """An extra frame, now, to every subscriber of a market."""
@@ -64,13 +68,18 @@ class Faults:
             link.send(frame)
         return {"links": len(links)}
 
+    def delay(self, code: str, native: str, seconds: float = 1.0) -> Deed:
+        """Frames of a market are held back for a while, and then come in order."""
+        self._known(code, native).hold(native, seconds)
+        return {"held": native, "seconds": seconds}
+
     # links
 
     def close(self, code: str, close_code: int = 1001, count: int | None = None) -> Deed:
         """Closes links (all, or the oldest `count`) with a close frame."""
         links = self._oldest(code, count)
         for link in links:
-            link.close(close_code, "")
+            self._venue(code).close(link, close_code)
         return {"links": len(links), "close_code": close_code}
 
     def abort(self, code: str, count: int | None = None) -> Deed:
@@ -89,7 +98,7 @@ class Faults:
 
     def shutdown(self, code: str) -> Deed:
         """The exchange announces the end of every link, where its protocol can, and ends it."""
-        venue, now = self._venue(code), self._server.now()
+        venue, now = self._venue(code), self.world.now()
         links = list(venue.links)
         for link in links:
             venue.perform(link, link.session.shutdown(now))
@@ -111,7 +120,7 @@ class Faults:
     ) -> Deed:
         """REST calls get `status` (200 keeps the real answer, cut in half with `cut`), after `delay_s`."""
         self._venue(code)
-        until_s = self._server.now().mono_ns / 1e9 + seconds
+        until_s = self.world.now().mono_ns / 1e9 + seconds
         data = None if body is None else body.encode()
         fault = RestFault(until_s, status, path, data, retry_after_s, delay_s, cut, count)
         self._rest.setdefault(code, []).append(fault)
@@ -120,48 +129,14 @@ class Faults:
     def refuse_connects(self, code: str, status: int = 503, seconds: float = FOREVER_S) -> Deed:
         """Websocket handshakes get `status`."""
         self._venue(code)
-        self._connects[code] = RestFault(self._server.now().mono_ns / 1e9 + seconds, status)
+        self._connects[code] = RestFault(self.world.now().mono_ns / 1e9 + seconds, status)
         return {"status": status, "seconds": seconds}
 
-    # the market
-
-    def clock(self, seconds: float) -> Deed:
-        """The clock of all exchanges jumps; the sum of all jumps so far is told."""
-        self._server.clock_offset_ns += int(seconds * 1e9)
-        for market in self._server.market.exchanges.values():
-            for symbol in market.symbols.values():
-                symbol.shift_clock(int(seconds * 1000))
-        return {"offset_s": self._server.clock_offset_ns / 1e9}
-
-    def halt(self, code: str, native: str) -> Deed:
-        """Trading stops: no more changes; the status in the lists says so."""
-        self._market(code).symbols[native].halted = True
-        return {"halted": native}
-
-    def resume(self, code: str, native: str) -> Deed:
-        self._market(code).symbols[native].halted = False
-        return {"resumed": native}
-
-    def delist(self, code: str, native: str) -> Deed:
-        """The market is gone from the lists; its streams are silent."""
-        self._market(code).delist(native)
-        return {"delisted": native}
-
-    def relist(self, code: str, native: str = "") -> Deed:
-        """Lists a market: a delisted one, a named spare, or the next spare. Its ids and book begin anew."""
-        market = self._market(code)
-        spare = market.spare()
-        if not native and spare is None:
-            raise ValueError("no market is left to list")
-        name = native or (spare.listing.native if spare else "")
-        market.list_market(name, self._server.now().wall_ns // 1_000_000)
-        self._server.enlist(code, name)
-        return {"listed": name}
-
     def clear(self) -> Deed:
-        """Disarms every fault that has not struck yet; silent links stay silent."""
-        for venue in self._server.venues.values():
+        """Disarms every fault that has not struck yet; silent links and halted or quiet markets stay as they are."""
+        for venue in self.world.venues.values():
             venue.faults.clear()
+            venue.release()
         self._rest.clear()
         self._connects.clear()
         return {"cleared": True}
@@ -175,44 +150,35 @@ class Faults:
                 "struck": dict(venue.faults.struck) | {"rest": self.rest_struck.get(code, 0)},
                 "armed": {native: sum(f.left for f in queue) for native, queue in venue.faults.armed.items()},
             }
-            for code, venue in self._server.venues.items()
+            for code, venue in self.world.venues.items()
         }
 
-    async def rest_answer(self, venue: Desk, call: Call) -> Answer | None:
-        """The answer a fault gives instead of the exchange, None for the exchange's own."""
+    def rest_fault(self, venue: Desk, call: Call) -> RestFault | None:
+        """The fault that strikes a REST call, None for none; counted."""
         for fault in self._rest.get(venue.code, ()):
-            if not fault.strikes(call.path, call.now.mono_ns / 1e9):
-                continue
-            self.rest_struck[venue.code] = self.rest_struck.get(venue.code, 0) + 1
-            if fault.delay_s:
-                await asyncio.sleep(fault.delay_s)
-            retry = {} if fault.retry_after_s is None else {"Retry-After": str(fault.retry_after_s)}
-            if fault.status == 200 and fault.body is None:
-                answer = await venue.rest(call)
-                return Answer(answer.status, truncated(answer.body) if fault.cut else answer.body, answer.headers)
-            return Answer(fault.status, fault.body or b"", retry)
+            if fault.strikes(call.path, call.now.mono_ns / 1e9):
+                self.rest_struck[venue.code] = self.rest_struck.get(venue.code, 0) + 1
+                return fault
         return None
 
     def connect_answer(self, venue: Desk) -> Answer | None:
         fault = self._connects.get(venue.code)
-        if fault is None or not fault.strikes("", self._server.now().mono_ns / 1e9):
+        if fault is None or not fault.strikes("", self.world.now().mono_ns / 1e9):
             return None
         return Answer(fault.status, b"")
 
     def _arm(
         self, code: str, native: str, kind: str, count: int, mangle: Callable[[bytes], bytes] | None = None
     ) -> Deed:
+        self._known(code, native).faults.arm(native, kind, count, mangle)
+        return {"armed": count}
+
+    def _known(self, code: str, native: str) -> Desk:
+        """The desk of an exchange that has a market; KeyError where it has not."""
         venue = self._venue(code)
         if native not in venue.natives():
             raise KeyError(native)
-        venue.faults.arm(native, kind, count, mangle)
-        return {"armed": count}
-
-    def _venue(self, code: str) -> Desk:
-        return self._server.venues[code]
-
-    def _market(self, code: str) -> ExchangeMarket:
-        return self._server.market.exchanges[code]
+        return venue
 
     def _oldest(self, code: str, count: int | None) -> list[Link]:
         return sorted(self._venue(code).links, key=lambda link: link.number)[:count]

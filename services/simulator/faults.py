@@ -1,7 +1,6 @@
-"""Faults on demand. Frame faults strike single frames of a market; the rest are deeds on links, REST and the market.
+"""Faults that strike single frames of a market, and REST calls, on demand.
 
-Every action returns what was done (or armed), and everything that struck is counted, so that a test can compare
-what it asked for with what was noticed.
+Everything that struck is counted, so that a test can compare what it asked for with what was noticed.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from hoga.exchanges.dialect import Answer
 from services.simulator.link import Link
+from services.simulator.manglers import truncated
 
 Package = list[tuple[Iterable[Link], bytes]]
 """One frame of a market in its forms: (subscribers, payload)."""
 
-FRAME_FAULTS = ("drop", "duplicate", "swap", "malformed")
+FRAME_FAULTS = ("drop", "duplicate", "swap", "malformed", "corrupt_checksum")
 
 
 @dataclass(slots=True)
@@ -36,6 +37,8 @@ class FrameFaults:
     def arm(self, native: str, kind: str, count: int, mangle: Callable[[bytes], bytes] | None = None) -> None:
         if kind not in FRAME_FAULTS:
             raise ValueError(f"unknown frame fault {kind!r}; known: {', '.join(FRAME_FAULTS)}")
+        if count < 1:
+            raise ValueError(f"count is {count}; allowed is 1 or more")
         fault = Armed(kind, count) if mangle is None else Armed(kind, count, mangle)
         self.armed.setdefault(native, deque()).append(fault)
 
@@ -49,6 +52,9 @@ class FrameFaults:
             # The links are copied: the set may change before the frame is sent.
             self._held[native] = [(list(links), payload) for links, payload in package]
             return []
+        spoiled = [(links, fault.mangle(payload)) for links, payload in package]
+        if fault.kind == "corrupt_checksum" and spoiled == package:
+            return package  # this frame carries none
         fault.left -= 1
         if not fault.left:
             queue.popleft()
@@ -63,7 +69,7 @@ class FrameFaults:
             case "swap":
                 return package + self._held.pop(native)
             case _:
-                return [(links, fault.mangle(payload)) for links, payload in package]
+                return spoiled
 
     def clear(self) -> None:
         """Disarms everything; a frame held back for a swap is lost, as a drop."""
@@ -88,51 +94,21 @@ class RestFault:
     left: int | None = None
     """How many calls it strikes; None for all."""
 
+    @property
+    def spares(self) -> bool:
+        """Whether the real answer's body is kept."""
+        return self.status == 200 and self.body is None
+
+    def answer(self, real: Answer | None) -> Answer:
+        """What the struck call gets (after `delay_s`); `real` where the fault `spares` it."""
+        if real is not None:
+            return Answer(real.status, truncated(real.body) if self.cut else real.body, real.headers)
+        retry = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+        return Answer(self.status, self.body or b"", retry)
+
     def strikes(self, path: str, now_s: float) -> bool:
         if now_s >= self.until_s or self.path not in path or self.left == 0:
             return False
         if self.left is not None:
             self.left -= 1
         return True
-
-
-def truncated(payload: bytes) -> bytes:
-    return payload[: len(payload) // 2]
-
-
-def _replacing(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
-    def mangle(payload: bytes) -> bytes:
-        return payload.replace(old, new, 1)
-
-    return mangle
-
-
-def _first_number(value: bytes) -> Callable[[bytes], bytes]:
-    """Puts `value` in place of the first price of the frame."""
-
-    def mangle(payload: bytes) -> bytes:
-        for opening, closing in ((b'[["', b'"'), (b'"ask_price":', b","), (b'"ap":', b",")):
-            start = payload.find(opening)
-            if start >= 0:
-                start += len(opening)
-                return payload[:start] + value + payload[payload.index(closing, start) :]
-        return payload
-
-    return mangle
-
-
-MANGLERS: dict[str, Callable[[bytes], bytes]] = {
-    "truncated": truncated,
-    "empty": lambda payload: b"",
-    "html": lambda payload: b"<html><body>502 Bad Gateway</body></html>",
-    "binary": lambda payload: bytes(range(256)) + payload,
-    "nan": _first_number(b"NaN"),
-    "negative": _first_number(b"-1"),
-    "infinite": _first_number(b"1e400"),
-    "long_number": _first_number(b"9" * 60),
-    "deep": lambda payload: b"[" * 100_000,
-    "wrong_type": lambda payload: b'{"e":17,"data":[],"type":{},"code":null}',
-    "huge": lambda payload: payload[:-1] + b" " * (6 << 20) + payload[-1:],
-    "wrong_symbol": _replacing(b"BTC", b"NOPE"),
-}
-"""Ways to spoil one frame, by name."""

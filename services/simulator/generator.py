@@ -12,9 +12,9 @@ from __future__ import annotations
 from math import log
 from random import Random
 
-from hoga.exchanges.dialect import Day
-from services.simulator.assets import KRW_PER_USD
+from hoga.exchanges.dialect import Day, IdStyle
 from services.simulator.book import ASK, BID, TrueBook
+from services.simulator.ids import Ids
 from services.simulator.listings import Spec
 from services.simulator.options import Options
 from services.simulator.path import PricePath
@@ -22,34 +22,24 @@ from services.simulator.path import PricePath
 _FEWEST = 4
 _MOST_EATEN = 40
 """Levels that one frame can lose to a price move."""
-_REPEATS = {"bithumb": 0.5, "upbit": 0.06}
-"""Share of frames that repeat the previous book."""
 
 Touched = tuple[dict[int, int], dict[int, int]]
 """Tick index -> lots after a frame's changes, bids and asks."""
 
 
-class Ids:
-    """Update ids: consecutive, or (with dice) with the holes that other symbols and hidden events leave."""
-
-    def __init__(self, dice: Random | None, start: int) -> None:
-        self.last = start
-        self._dice = dice
-
-    def take(self) -> int:
-        self.last += 1 if self._dice is None else 1 + int(self._dice.random() * 60)
-        return self.last
-
-
 class Window:
-    """The changes of one window: each gets its id and a time in (start, end], and is remembered for the frame."""
+    """The changes of one window: each gets its id and a time in (start, end], and is remembered for the frame.
+
+    Where a frame has one id, all its changes happen at its end: no id is ever half done.
+    """
 
     __slots__ = ("_base", "_count", "_expected", "_span", "first_seq", "ids", "touched", "true")
 
     def __init__(self, true: TrueBook, ids: Ids, touched: Touched, start_ms: int, end_ms: int, expected: int) -> None:
         self.true, self.ids, self.touched = true, ids, touched
         self.first_seq = 0
-        self._base, self._span = start_ms + 1, end_ms - start_ms - 1
+        frame = ids.style is IdStyle.FRAME
+        self._base, self._span = (end_ms, 0) if frame else (start_ms + 1, end_ms - start_ms - 1)
         self._expected, self._count = expected, 0
 
     def set(self, side: int, index: int, lots: int) -> None:
@@ -63,16 +53,27 @@ class Window:
 
 
 class Generator:
+    """`repeats` is the share of windows without a change on whole-frame exchanges; `life` counts earlier listings."""
+
     def __init__(
-        self, spec: Spec, options: Options, dice: Random, ids: Ids, paths: dict[str, PricePath], quiet: bool, code: str
+        self,
+        spec: Spec,
+        options: Options,
+        dice: Random,
+        ids: Ids,
+        paths: dict[str, PricePath],
+        *,
+        quiet: bool = False,
+        repeats: float = 0.0,
+        life: int = 1,
     ) -> None:
         self.spec, self.options, self.dice, self.ids = spec, options, dice, ids
-        self.true = TrueBook(options.history_s)
+        self.true = TrueBook(options.history_s, life)
         self.activity = dice.choice((0.01, 0.03, 0.1)) if quiet else 1.0
         """Chance that a window holds anything."""
         self.burst_left = 0
-        self._path, self._bitcoin = paths[spec.asset], paths["BTC"]
-        self._repeat = _REPEATS.get(code, 0.0)
+        self._path, self._quote_path = paths[spec.asset], paths.get(spec.quote_asset)
+        self._repeat = repeats
         self._lot = spec.listing.size_step
         self._typical = self._middle = self._far = 1.0
         self._open = self._low = self._high = self._last = 0
@@ -95,6 +96,7 @@ class Generator:
             bids.setdefault(max(1, top - step), self._size())
             asks.setdefault(bottom + step, self._size())
         self.true.start(self.ids.take(), now_ms, bids, asks)
+        self.ids.sent()
         price = self.spec.ticks.price
         self._last, self._open = price(top), price(max(1, int(fair * self.dice.uniform(0.95, 1.05))))
         self._low, self._high = min(self._last, self._open), max(self._last, self._open)
@@ -147,13 +149,10 @@ class Generator:
 
     def _fair(self, now_ms: int) -> float:
         """The fair price as a tick index; at least a few ticks above zero."""
-        usd = self._path.price(now_ms) * self.spec.multiple * self.spec.premium.factor(now_ms)
-        quote = self.spec.listing.quote
-        if quote == "KRW":
-            usd *= KRW_PER_USD
-        elif quote == "BTC":
-            usd /= self._bitcoin.price(now_ms)
-        return max(self.spec.ticks.index(usd), 2.0 * _FEWEST)
+        spec = self.spec
+        usd = self._path.price(now_ms) * spec.multiple * spec.premium.factor(now_ms)
+        quote_usd = spec.quote_usd if self._quote_path is None else self._quote_path.price(now_ms)
+        return max(spec.ticks.index(usd / quote_usd), 2.0 * _FEWEST)
 
     def _scale(self, fair: float) -> None:
         """How far, in ticks, and how large, in lots, levels are here."""
@@ -161,7 +160,7 @@ class Generator:
         self._middle = max(levels * 0.7, fair * 0.001)
         self._far = max(levels * 2.5, fair * 0.006)
         dollars = 300.0 + self.spec.turnover**0.25 * 10
-        self._typical = dollars / self.spec.usd * 10**listing.size_decimals / self._lot
+        self._typical = dollars / (self.spec.usd * self.spec.unit) * 10**listing.size_decimals / self._lot
 
     def _distance(self) -> int:
         """Ticks from the touch."""

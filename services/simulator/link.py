@@ -1,17 +1,30 @@
 """One client's websocket as the simulator writes to it: ready-made frames, joined per round, cut off when slow.
 
-Server frames carry no mask, so the bytes of a frame are built once and shared by every subscriber.
+Server frames carry no mask, so the bytes of a frame are built once and shared by every subscriber. What it writes to
+is a `Pipe`: a transport of asyncio, or a list in memory.
 """
 
 from __future__ import annotations
 
-import asyncio
 from struct import pack
+from typing import Protocol
 
 from hoga.exchanges.dialect import Session, Topic
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CLOSE_WAIT_S = 2.0
+
+
+class Pipe(Protocol):
+    """What a link needs of an `asyncio.Transport`."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    def is_closing(self) -> bool: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+    def abort(self) -> None: ...
 
 
 def wire(payload: bytes, opcode: int) -> bytes:
@@ -25,7 +38,7 @@ def wire(payload: bytes, opcode: int) -> bytes:
 
 
 class Link:
-    def __init__(self, number: int, client: str, session: Session, transport: asyncio.Transport) -> None:
+    def __init__(self, number: int, client: str, session: Session, transport: Pipe) -> None:
         self.number, self.client, self.session = number, client, session
         self.topics: frozenset[Topic] = frozenset()
         """As registered with the venue."""
@@ -61,16 +74,23 @@ class Link:
         """Bytes that the socket has not taken yet."""
         return self._transport.get_write_buffer_size()
 
-    def close(self, code: int, reason: str) -> None:
-        """Begins a closing handshake; the client has `CLOSE_WAIT_S` to answer. 1006 means without one."""
+    def close(self, code: int, reason: str) -> bool:
+        """Says goodbye; whether the client is given time to answer. 1006 means without a word."""
         if code == 1006:
             self.abort()
         elif not self._closing:
             self.send(wire(pack("!H", code) + reason.encode(), CLOSE))
             self.flush(1 << 62)
             self._closing = True
-            asyncio.get_running_loop().call_later(CLOSE_WAIT_S, self._transport.abort)
+            return True
+        return False
 
     def abort(self) -> None:
         self._out.clear()
         self._transport.abort()
+
+    def __hash__(self) -> int:
+        return self.number  # sets of links have the same order in every run
+
+    def __eq__(self, other: object) -> bool:
+        return self is other

@@ -1,7 +1,9 @@
-"""What each exchange lists: markets, tick tables, size steps, premiums and turnovers, in the order of interest.
+"""What an exchange lists: markets, ticks, size steps, premiums and turnovers, in the order of interest.
 
 The first ten of every exchange hold the odd ones: a dated future, a Chinese symbol, thousandfold tokens, tiny prices,
-BTC and USDT markets. `specs(code, count, seed)` extends them with invented names up to any count.
+other quotes. `specs(catalogue, code, count, seed)` extends them with invented names up to any count.
+
+Everything follows from the exchange's `Catalogue`; no exchange is known here by name.
 """
 
 from __future__ import annotations
@@ -9,19 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import floor, log10
+from zlib import crc32
 
-from hoga.exchanges.dialect import Listing
+from hoga.exchanges.dialect import Catalogue, Listing
 from services.simulator.assets import CHINESE, KRW_PER_USD, REAL, Asset, invented
 from services.simulator.path import Premium
-from services.simulator.ticks import TickTable, bithumb_krw, flat, upbit_krw, upbit_usdt
+from services.simulator.ticks import TickTable, banded, flat
 
-CODES = ("binance_future", "binance_spot", "upbit", "bithumb")
 DELIVERY = "261225"
 _DELIVERY_MS = 1798185600000  # 2026-12-25 08:00 UTC
-_SHARE = {"binance_future": 1.0, "binance_spot": 0.35, "upbit": 0.06, "bithumb": 0.02}
-"""An exchange's part of an asset's turnover."""
 _THIN_QUOTE = 0.004
-"""A BTC or USDT market's part of its exchange's turnover (Korean exchanges, and Binance's BTC crosses)."""
+"""A further quote's part of its exchange's turnover."""
+_BY_NAME = {asset.name: asset for asset in REAL}
+_FIAT = {"KRW": 1 / KRW_PER_USD, "USD": 1.0, "USDT": 1.0, "USDC": 1.0, "EUR": 1.08, "GBP": 1.27}
+"""USD for one unit of a quote that does not move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,12 @@ class Spec:
     """24 h turnover in quote units."""
     levels: int
     """Usual number of levels a side."""
+    quote_usd: float
+    """USD for one quote unit at the start."""
+    quote_asset: str = ""
+    """The asset whose price the quote follows; empty for one that stands still."""
+    unit: float = 1.0
+    """Base units of a size of 1."""
 
     @property
     def pace(self) -> float:
@@ -46,145 +55,140 @@ class Spec:
         return 1.0 if self.levels >= 1000 else 0.6 if self.levels >= 90 else 0.35
 
 
-def specs(code: str, count: int, seed: int) -> list[Spec]:
+def specs(catalogue: Catalogue, code: str, count: int, seed: int) -> list[Spec]:
     """The first `count` markets of an exchange."""
-    extra = invented(count, seed)
-    if code in ("upbit", "bithumb"):
-        candidates = _korean(code, extra)
-    else:
-        candidates = _binance_future(extra) if code == "binance_future" else _binance_spot(extra)
     found: dict[str, Spec] = {}
-    for spec in candidates:
+    for spec in Lister(catalogue, code).markets(invented(count, seed)):
         if len(found) >= count:
             break
         found.setdefault(spec.listing.native, spec)
     return list(found.values())
 
 
-def _binance_future(extra: list[Asset]) -> Iterator[Spec]:
-    first = [_asset(name) for name in ("BTC", "ETH", "XRP", "SOL", "DOGE", "SHIB")]
-    for asset in first:
-        yield _future(asset)
-    yield _future(_asset("BTC"), DELIVERY)
-    yield _future(CHINESE)
-    yield _future(_asset("ADA"))
-    yield _future(_asset("ETH"), DELIVERY)
-    for asset in (*REAL, *extra):
-        if asset.name != "USDT":
-            yield _future(asset)
+class Lister:
+    def __init__(self, catalogue: Catalogue, code: str) -> None:
+        self.catalogue = catalogue
+        self.part = crc32(code.encode()) / 2**32
+        """In [0, 1): by what prices of this exchange differ a little from those of the others."""
+
+    def markets(self, extra: list[Asset]) -> Iterator[Spec]:
+        catalogue = self.catalogue
+        crosses = [quote for quote in catalogue.crosses if quote != catalogue.quote]
+        cross = crosses[0] if crosses else ""
+        korean = catalogue.style == "korean"
+        for name in ("BTC", "ETH", "XRP", "SOL", "DOGE", "USDT" if korean else "SHIB"):
+            yield self.market(_BY_NAME[name])
+        if catalogue.dated:
+            yield self.market(_BY_NAME["BTC"], delivery=DELIVERY)
+        elif cross:
+            yield self.market(_other("ETH", cross), cross)
+        if catalogue.quote == "USDT":
+            yield self.market(CHINESE)
+        for quote in crosses[1:]:
+            yield self.market(_other("BTC", quote), quote)
+        yield self.market(_BY_NAME["SHIB" if korean else "ADA"])
+        if catalogue.dated:
+            yield self.market(_BY_NAME["ETH"], delivery=DELIVERY)
+        elif cross:
+            yield self.market(_BY_NAME["XRP"], cross)
+        for asset in (*REAL, *extra):
+            if asset.name != catalogue.quote:
+                yield self.market(asset)
+        for asset in (*REAL, *extra) if cross else ():
+            if asset.name not in (cross, "USDT", "BTC"):
+                yield self.market(asset, cross)
+
+    def market(self, asset: Asset, quote: str = "", delivery: str = "") -> Spec:
+        """One market; `quote` where it is not the main one."""
+        catalogue, main = self.catalogue, not quote
+        quote = quote or catalogue.quote
+        quote_asset = "" if quote in _FIAT else quote
+        quote_usd = _FIAT.get(quote) or _BY_NAME[quote].usd
+        derivative = catalogue.style == "derivatives"
+        multiple = 1000.0 if derivative and not catalogue.contracts and asset.usd < 0.0001 else 1.0
+        base = f"1000{asset.name}" if multiple > 1 else asset.name
+        usd = asset.usd * multiple
+        contract = 10.0 ** round(log10(500 / usd)) if catalogue.contracts else 1.0
+        ticks = self._ticks(usd / quote_usd, quote)
+        size_decimals, step = self._sizes(usd)
+        usd_turnover = asset.turnover_usd * catalogue.share * (1.0 if main else _THIN_QUOTE)
+        usd_turnover *= 0.01 if delivery else 4.0 if catalogue.style == "korean" and asset.name == "USDT" else 1.0
+        listing = Listing(
+            native=catalogue.native(base, quote, delivery),
+            base=base,
+            quote=quote,
+            kind="dated" if delivery else "perpetual" if derivative else "spot",
+            price_decimals=ticks.decimals,
+            size_decimals=size_decimals,
+            shown_size_decimals=min(size_decimals, catalogue.shown_size_decimals or size_decimals),
+            tick=ticks.step(int(ticks.index(usd / quote_usd))),
+            size_step=step,
+            delivery_ms=_DELIVERY_MS if delivery else 0,
+            contract_size=_power(round(log10(contract))) if catalogue.contracts else "",
+            korean_name=asset.korean,
+            english_name=asset.english,
+        )
+        return Spec(
+            listing,
+            ticks,
+            asset.name,
+            usd,
+            multiple,
+            self._premium(main, delivery),
+            usd_turnover / quote_usd,
+            self._levels(usd_turnover, main),
+            quote_usd,
+            quote_asset,
+            contract,
+        )
+
+    def _ticks(self, price: float, quote: str) -> TickTable:
+        catalogue = self.catalogue
+        if quote in catalogue.bands:
+            return banded(catalogue.bands[quote])
+        if catalogue.style == "derivatives":
+            power, least = max(-7, floor(log10(price)) - (5 if price > 1000 else 4)), 2
+        else:
+            power, least = max(-8, floor(log10(price)) - (6 if price > 10000 else 4)), 0
+        decimals = max(least, -power) if catalogue.price_decimals is None else catalogue.price_decimals
+        return flat(_power(max(power, -decimals)), decimals)
+
+    def _sizes(self, usd: float) -> tuple[int, int]:
+        """(decimals, step as a mantissa)"""
+        given, power = self.catalogue.size_decimals, floor(log10(usd))
+        match self.catalogue.style:
+            case "korean":
+                return given or 8, 1
+            case "derivatives" if self.catalogue.contracts:
+                return 2 if given is None else given, 1
+            case "derivatives":
+                return min(3, max(0, power + 1)) if given is None else given, 1
+            case _:
+                needed = min(5, max(0, power + 1))
+                return (needed, 1) if given is None else (given, 10 ** max(0, given - needed))
+
+    def _premium(self, main: bool, delivery: str) -> Premium:
+        phase = 6.283 * self.part
+        match self.catalogue.style:
+            case "derivatives":
+                return Premium(0.012, 0.001, phase=phase) if delivery else Premium(0.0001, 0.0002, phase=phase)
+            case "korean":
+                return Premium(0.016 + 0.003 * self.part if main else 0.001, 0.006 if main else 0.0005, phase=phase)
+            case _:
+                return Premium(0.0003 * (self.part - 0.5), 0.0001, phase=phase)
+
+    def _levels(self, usd_turnover: float, main: bool) -> int:
+        """Levels a side: more than any snapshot holds for the large, a few for the small."""
+        if self.catalogue.style == "korean":
+            levels = 90 if main and usd_turnover > 1e6 else 45 if main else 18
+        else:
+            levels = 2400 if usd_turnover > 8e8 else 1300 if usd_turnover > 1e8 else 450 if usd_turnover > 5e6 else 140
+        return min(levels, self.catalogue.most_levels or levels)
 
 
-def _future(asset: Asset, delivery: str = "") -> Spec:
-    multiple = 1000.0 if asset.usd < 0.0001 else 1.0
-    base = f"1000{asset.name}" if multiple > 1 else asset.name
-    usd = asset.usd * multiple
-    tick_power = max(-7, floor(log10(usd)) - (5 if usd > 1000 else 4))
-    ticks = flat(_power(tick_power), max(2, -tick_power))
-    size_decimals = min(3, max(0, floor(log10(usd)) + 1))
-    listing = Listing(
-        native=f"{base}USDT" + (f"_{delivery}" if delivery else ""),
-        base=base,
-        quote="USDT",
-        kind="dated" if delivery else "perpetual",
-        price_decimals=ticks.decimals,
-        size_decimals=size_decimals,
-        shown_size_decimals=size_decimals,
-        tick=ticks.step(1),
-        delivery_ms=_DELIVERY_MS if delivery else 0,
-        korean_name=asset.korean,
-        english_name=asset.english,
-    )
-    premium = Premium(0.012, 0.001) if delivery else Premium(0.0001, 0.0002)
-    turnover = asset.turnover_usd * (0.01 if delivery else 1.0)
-    return Spec(listing, ticks, asset.name, usd, multiple, premium, turnover, _depth(turnover))
-
-
-def _binance_spot(extra: list[Asset]) -> Iterator[Spec]:
-    bitcoin = _asset("BTC")
-    for name in ("BTC", "ETH", "XRP", "SOL", "DOGE", "SHIB"):
-        yield _spot(_asset(name))
-    yield _spot(_asset("ETH"), bitcoin)
-    yield _spot(CHINESE)
-    yield _spot(_asset("ADA"))
-    yield _spot(_asset("XRP"), bitcoin)
-    for asset in (*REAL, *extra):
-        if asset.name != "USDT":
-            yield _spot(asset)
-    for asset in extra:
-        yield _spot(asset, bitcoin)
-
-
-def _spot(asset: Asset, quote: Asset | None = None) -> Spec:
-    quote_name, quote_usd = (quote.name, quote.usd) if quote else ("USDT", 1.0)
-    price = asset.usd / quote_usd
-    tick_power = max(-8, floor(log10(price)) - (6 if price > 10000 else 4))
-    lot_power = min(0, max(-5, -floor(log10(asset.usd)) - 1))
-    tick, step = 10 ** (8 + tick_power), 10 ** (8 + lot_power)
-    listing = _listing(f"{asset.name}{quote_name}", asset, quote_name, tick, 8, step=step)
-    turnover = asset.turnover_usd * _SHARE["binance_spot"] / quote_usd * (_THIN_QUOTE if quote else 1.0)
-    ticks, premium = flat(_power(tick_power), 8), Premium(0.0, 0.0001)
-    levels = _depth(turnover * quote_usd)
-    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, turnover, levels)
-
-
-def _korean(code: str, extra: list[Asset]) -> Iterator[Spec]:
-    for name in ("BTC", "ETH", "XRP", "SOL", "DOGE", "USDT"):
-        yield _market(code, _asset(name), "KRW")
-    yield _market(code, _asset("ETH"), "BTC")
-    yield _market(code, _asset("BTC"), "USDT") if code == "upbit" else _market(code, _asset("ADA"), "KRW")
-    yield _market(code, _asset("SHIB"), "KRW")
-    yield _market(code, _asset("XRP"), "BTC")
-    for asset in (*REAL, *extra):
-        yield _market(code, asset, "KRW")
-    for asset in (*REAL, *extra):
-        if asset.name not in ("BTC", "USDT"):
-            yield _market(code, asset, "BTC")
-
-
-def _market(code: str, asset: Asset, quote: str) -> Spec:
-    quote_usd = {"KRW": 1 / KRW_PER_USD, "USDT": 1.0, "BTC": _asset("BTC").usd}[quote]
-    if quote == "BTC":
-        ticks = flat("0.00000001", 8)
-    elif quote == "USDT":
-        ticks = upbit_usdt()
-    else:
-        ticks = upbit_krw() if code == "upbit" else bithumb_krw()
-    step = ticks.step(int(ticks.index(asset.usd / quote_usd)))
-    shown = 4 if code == "bithumb" else 8
-    listing = _listing(f"{quote}-{asset.name}", asset, quote, step, ticks.decimals, shown)
-    thin = 1.0 if quote == "KRW" else _THIN_QUOTE
-    usd_turnover = asset.turnover_usd * _SHARE[code] * thin * (4.0 if asset.name == "USDT" else 1.0)
-    # The Korean premium; a little different on the two exchanges and in their other quotes.
-    base = {"upbit": 0.018, "bithumb": 0.0165}[code] if quote == "KRW" else 0.001
-    premium = Premium(base, 0.006 if quote == "KRW" else 0.0005, phase=0.0 if code == "upbit" else 0.4)
-    levels = 90 if quote == "KRW" and usd_turnover > 1e6 else 45 if quote == "KRW" else 18
-    return Spec(listing, ticks, asset.name, asset.usd, 1.0, premium, usd_turnover / quote_usd, levels)
-
-
-def _listing(
-    native: str, asset: Asset, quote: str, tick: int, price_decimals: int, shown: int = 8, step: int = 1
-) -> Listing:
-    return Listing(
-        native=native,
-        base=asset.name,
-        quote=quote,
-        price_decimals=price_decimals,
-        size_decimals=8,
-        shown_size_decimals=shown,
-        tick=tick,
-        size_step=step,
-        korean_name=asset.korean,
-        english_name=asset.english,
-    )
-
-
-def _asset(name: str) -> Asset:
-    return next(asset for asset in REAL if asset.name == name)
-
-
-def _depth(turnover_usd: float) -> int:
-    """Levels a side on Binance: more than any snapshot holds for the large, a few for the small."""
-    return 2400 if turnover_usd > 8e8 else 1300 if turnover_usd > 1e8 else 450 if turnover_usd > 5e6 else 140
+def _other(name: str, quote: str) -> Asset:
+    """An asset that is not its own quote."""
+    return _BY_NAME[name if name != quote else "BTC" if name == "ETH" else "ETH"]
 
 
 def _power(exponent: int) -> str:

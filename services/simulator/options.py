@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from services.simulator.listings import CODES
+from hoga.exchanges.registry import supported
+
+
+def _everything() -> tuple[str, ...]:
+    return tuple(supported())
 
 
 @dataclass(slots=True)
@@ -16,7 +20,7 @@ class Options:
     """Markets of each exchange, up to 500."""
     rate: float = 20.0
     """Frames a second of a busy market."""
-    exchanges: tuple[str, ...] = CODES
+    exchanges: tuple[str, ...] = field(default_factory=_everything)
     changes: float = 8.0
     """Mean level changes in one frame."""
     quiet: float = 0.2
@@ -29,6 +33,8 @@ class Options:
     max_levels: int = 2400
     history_s: float = 90.0
     """How far back the truth can be asked for."""
+    keep_alive_s: float = 30.0
+    """A topic that was quiet for so long sends its keep-alive, where the exchange has one."""
     slow_client_bytes: int = 8 << 20
     """Unsent bytes at which a client is cut off."""
     client_limits: bool = True

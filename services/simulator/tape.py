@@ -1,45 +1,35 @@
 """A recording as the simulator plays it: book frames by market and REST bodies by request, per exchange.
 
-Frames are kept as recorded, byte for byte. Only what is needed to hand them out is read from them: the market.
+Frames are kept as recorded, byte for byte. Only what is needed to hand them out is read from them: the market. Which
+exchange an address belongs to, and what a REST address asks for, the exchanges themselves say.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from hoga.domain.errors import ConfigError, TapeError
+from hoga.exchanges import registry
+from hoga.exchanges.base import Exchange, RestMatch, RouteKind
 from hoga.wire import tape as layout
-from services.simulator.listings import CODES
 
 MAX_SPEED = float("inf")
-_HOSTS = {
-    "fstream.binance.com": "binance_future", "fapi.binance.com": "binance_future",
-    "dstream.binance.com": "binance_future", "dapi.binance.com": "binance_future",
-    "stream.binance.com": "binance_spot", "data-stream.binance.vision": "binance_spot",
-    "api.binance.com": "binance_spot", "stream.binance.us": "binance_spot", "api.binance.us": "binance_spot",
-    "api.upbit.com": "upbit",
-    "ws-api.bithumb.com": "bithumb", "api.bithumb.com": "bithumb", "pubwss.bithumb.com": "bithumb",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     ts_ns: int
-    native: str
+    natives: tuple[str, ...]
     payload: bytes
 
 
 @dataclass(slots=True)
 class Body:
-    """A recorded REST answer. `asked` is the last part of the path, `market` the symbol or markets asked for."""
+    """A recorded REST answer."""
 
     ts_ns: int
-    asked: str
-    market: str
+    asked: RestMatch
     payload: bytes
     position: int
     """Frames before it."""
@@ -53,10 +43,10 @@ class Track:
     frames: list[Frame] = field(default_factory=list)
     bodies: list[Body] = field(default_factory=list)
     skipped: int = 0
-    """Received frames that are no order books (acknowledgements, trades, tickers)."""
+    """What is no order book (acknowledgements, trades, tickers) and no request that is known."""
 
     def natives(self) -> list[str]:
-        return list(dict.fromkeys(frame.native for frame in self.frames))
+        return list(dict.fromkeys(native for frame in self.frames for native in frame.natives))
 
 
 @dataclass(slots=True)
@@ -68,26 +58,21 @@ class Tape:
     def read(path: Path, speed: float = 1.0) -> Tape:
         """TapeError where it cannot be read or holds nothing that could be played."""
         tracks: dict[str, Track] = {}
-        codes: dict[str, str] = {}
+        owners: dict[str, Exchange] = {}
         for record in layout.read(path):
-            code = code_of(record.url or "")
-            if code is not None:
-                codes[record.conn] = code
-            code = code or codes.get(record.conn)
-            if code is None or not record.data or record.kind not in ("recv", "http"):
+            exchange = registry.detect(record.url) if record.url else None
+            if exchange is not None:
+                owners[record.conn] = exchange
+            exchange = exchange or owners.get(record.conn)
+            if exchange is None or not record.data or record.kind not in ("recv", "http"):
                 continue
-            track = tracks.setdefault(code, Track())
+            track = tracks.setdefault(exchange.code, Track())
             if record.kind == "http":
-                asked, market = request_of(record.url or "")
-                track.bodies.append(Body(record.ts_ns, asked, market, record.data.encode(), len(track.frames)))
-                continue
-            native = native_of(record.data)
-            if native is None:
-                track.skipped += 1
+                _add_body(track, exchange, record)
             else:
-                track.frames.append(Frame(record.ts_ns, native, record.data.encode()))
+                _add_frame(track, exchange, record)
         if not any(track.frames for track in tracks.values()):
-            raise TapeError(f"{path} holds no order-book frames of {', '.join(CODES)}")
+            raise TapeError(f"{path} holds no order-book frames of {', '.join(registry.supported())}")
         return Tape(tracks, speed)
 
 
@@ -104,35 +89,18 @@ def speed_of(text: str) -> float:
     return speed
 
 
-def code_of(url: str) -> str | None:
-    return _HOSTS.get(urlsplit(url).hostname or "")
+def _add_frame(track: Track, exchange: Exchange, record: layout.Record) -> None:
+    payload = (record.data or "").encode()
+    route = exchange.strategy.route(payload)
+    if route.kind is RouteKind.BOOK and route.symbols:
+        track.frames.append(Frame(record.ts_ns, route.symbols, payload))
+    else:
+        track.skipped += 1
 
 
-def request_of(url: str) -> tuple[str, str]:
-    """(last part of the path, market asked for): `…/depth?symbol=BTCUSDT&limit=1000` -> ("depth", "BTCUSDT")."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    asked = parts.path.rstrip("/")
-    asked = "/".join(asked.split("/")[-2:]) if asked.endswith(("/24hr", "/all")) else asked.rsplit("/", 1)[-1]
-    return asked, query.get("symbol", query.get("markets", query.get("pair", "")))
-
-
-def native_of(text: str) -> str | None:
-    """The market of an order-book frame, None for any other frame."""
-    try:
-        found: Any = json.loads(text)
-    except ValueError:
-        return None
-    if isinstance(found, list) and len(found) == 1:
-        found = found[0]
-    if not isinstance(found, dict):
-        return None
-    stream, inner = found.get("stream", ""), found.get("data", found)
-    if isinstance(inner, dict):
-        if inner.get("e") == "depthUpdate":
-            return str(inner["s"])
-        if "@depth" in str(stream):
-            return str(stream).partition("@")[0].upper()
-    if found.get("type", found.get("ty")) == "orderbook":
-        return str(found.get("code", found.get("cd")))
-    return None
+def _add_body(track: Track, exchange: Exchange, record: layout.Record) -> None:
+    asked = exchange.strategy.match_rest(record.url or "")
+    if asked is None:
+        track.skipped += 1
+    else:
+        track.bodies.append(Body(record.ts_ns, asked, (record.data or "").encode(), len(track.frames)))

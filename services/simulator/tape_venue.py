@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from urllib.parse import urlencode
 
 from hoga.domain.types import Stamp
+from hoga.exchanges.base import Exchange, RestKind
 from hoga.exchanges.dialect import Answer, BookView, Call, Day, Dialect, Listing, Topic
 from services.simulator.desk import Desk
 from services.simulator.link import Link
@@ -25,14 +27,13 @@ _PATIENCE_S = 5.0
 _LONGEST_WAIT_S = 30.0
 _UNSENT_BYTES = 256 << 10
 _BATCH = 64
-_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY", "USD")
 
 
 class TapeMarket:
     """The `MarketPort` of a recording: it knows which markets there are, and nothing else."""
 
-    def __init__(self, track: Track) -> None:
-        self._listings = {native: _listing(native) for native in track.natives()}
+    def __init__(self, exchange: Exchange, track: Track) -> None:
+        self._listings = {native: _listing(exchange, native) for native in track.natives()}
 
     def listings(self) -> Sequence[Listing]:
         return list(self._listings.values())
@@ -53,7 +54,7 @@ class TapeMarket:
 class TapeVenue(Desk):
     def __init__(
         self,
-        code: str,
+        exchange: Exchange,
         dialect: Dialect,
         clock: Callable[[], Stamp],
         most_unsent: int,
@@ -61,7 +62,9 @@ class TapeVenue(Desk):
         speed: float,
         gather_s: float = 0.3,
     ) -> None:
-        super().__init__(code, dialect, clock, most_unsent)
+        super().__init__(exchange.code, dialect, clock, most_unsent)
+        self.stamps = False  # recorded frames have the numbers of the recorded connection
+        self.exchange = exchange
         self.track, self.speed, self.gather_s = track, speed, gather_s
         self.position = 0
         """Frames played."""
@@ -87,11 +90,16 @@ class TapeVenue(Desk):
 
     async def rest(self, call: Call) -> Answer:
         """Rule 3; a request that was never recorded is answered by the dialect."""
-        path = call.path.rstrip("/")
-        market = call.query.get("symbol", call.query.get("markets", ""))
-        matching = [body for body in self.track.bodies if path.endswith("/" + body.asked) and body.market == market]
+        asked = self.exchange.strategy.match_rest(f"{call.path}?{urlencode(dict(call.query))}")
+        matching = [
+            body
+            for body in self.track.bodies
+            if asked is not None and (body.asked.kind, body.asked.native_symbol) == (asked.kind, asked.native_symbol)
+        ]
         if not matching:
-            return self._unrecorded(call, path)
+            if asked is not None and asked.kind is RestKind.SNAPSHOT:
+                return Answer(404, b'{"error":"no such snapshot on this tape"}', {"Content-Type": "application/json"})
+            return self.dialect.rest(call)
         try:
             async with asyncio.timeout(_LONGEST_WAIT_S):
                 while matching[0].position > self.position and not self.finished.is_set():
@@ -102,11 +110,6 @@ class TapeVenue(Desk):
         body = [known for known in matching if known.position <= self.position][-1]
         body.served = True
         return Answer(200, body.payload, {"Content-Type": "application/json;charset=UTF-8"})
-
-    def _unrecorded(self, call: Call, path: str) -> Answer:
-        if path.endswith(("/depth", "/orderbook")):
-            return Answer(404, b'{"error":"no such snapshot on this tape"}', {"Content-Type": "application/json"})
-        return self.dialect.rest(call)
 
     async def _play(self) -> None:
         await asyncio.sleep(self.gather_s)
@@ -121,8 +124,14 @@ class TapeVenue(Desk):
             else:
                 await self._wait_for_reader(place)
                 await self._wait_for_snapshots(place)
-            for links in self._subscribers.get(frame.native, {}).values():
-                self.deliver(frame.native, [(list(links), frame.payload)])
+            links = {
+                link
+                for native in frame.natives
+                for subscribed in self._subscribers.get(native, {}).values()
+                for link in subscribed
+            }
+            if links:
+                self.deliver(frame.natives[0], [(links, frame.payload)])
             self.position = place + 1
             self._moved.set()
             self.flush()
@@ -144,14 +153,11 @@ class TapeVenue(Desk):
             await asyncio.sleep(0.005)
 
     def _is_wanted(self, body: Body) -> bool:
-        return body.asked in ("depth", "orderbook") and body.market in self._subscribers
+        return body.asked.kind is RestKind.SNAPSHOT and body.asked.native_symbol in self._subscribers
 
 
-def _listing(native: str) -> Listing:
-    if "-" in native:
-        quote, _, base = native.partition("-")
-        return Listing(native, base, quote, korean_name=base, english_name=base)
-    market, _, delivery = native.partition("_")
-    quote = next((known for known in _QUOTES if market.endswith(known) and market != known), "")
+def _listing(exchange: Exchange, native: str) -> Listing:
+    base, _, rest = exchange.handler.normalize_symbol(native).partition("-")
+    quote, _, delivery = rest.partition("-")
     kind = "dated" if delivery.isdigit() else "perpetual"
-    return Listing(native, market.removesuffix(quote), quote, kind)
+    return Listing(native, base, quote, kind, korean_name=base, english_name=base)

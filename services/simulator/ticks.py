@@ -62,25 +62,9 @@ def flat(tick: str, decimals: int) -> TickTable:
     return TickTable(decimals, [("0", tick)])
 
 
-def upbit_krw() -> TickTable:
-    """Upbit's KRW market since 2025-07-31 (docs.upbit.com/kr/docs/krw-market-info)."""
-    bands = [("0", "0.00000001"), ("0.00001", "0.0000001"), ("0.0001", "0.000001"), ("0.001", "0.00001")]
-    bands += [("0.01", "0.0001"), ("0.1", "0.001"), ("1", "0.01"), ("10", "0.1"), ("100", "1"), ("5000", "5")]
-    bands += [("10000", "10"), ("50000", "50"), ("100000", "100"), ("500000", "500"), ("1000000", "1000")]
-    return TickTable(8, bands)
-
-
-def upbit_usdt() -> TickTable:
-    """Upbit's USDT market since 2024-08-19."""
-    bands = [("0", "0.00000001"), ("0.0001", "0.0000001"), ("0.001", "0.000001"), ("0.01", "0.00001")]
-    return TickTable(8, [*bands, ("0.1", "0.0001"), ("1", "0.001"), ("10", "0.01")])
-
-
-def bithumb_krw() -> TickTable:
-    """Bithumb's KRW market; the bands below 100 won are approximate."""
-    bands = [("0", "0.0001"), ("1", "0.001"), ("10", "0.01"), ("100", "0.1"), ("1000", "1"), ("5000", "5")]
-    bands += [("10000", "10"), ("50000", "50"), ("100000", "100"), ("500000", "500"), ("1000000", "1000")]
-    return TickTable(4, bands)
+def banded(bands: Sequence[tuple[str, str]]) -> TickTable:
+    """A table by price, with the decimals that its finest tick needs."""
+    return TickTable(max(len(tick.partition(".")[2]) for _, tick in bands), bands)
 
 
 def _mantissa(text: str, decimals: int) -> int:

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import Answer, Call, Change, Dialect, Topic, merge
+from hoga.exchanges.dialect import Answer, Call, Dialect, Topic
 from services.simulator.desk import Desk
 from services.simulator.faults import Package
+from services.simulator.link import Link
 from services.simulator.market import ExchangeMarket
+from services.simulator.stream import Stream, crossing
+from services.simulator.symbol import SymbolMarket
 
-
-@dataclass(slots=True)
-class _Slow:
-    """Changes gathered for a topic slower than the market."""
-
-    due_ms: int
-    changes: list[Change] = field(default_factory=list)
+_KEEP_ALIVE_CHECK_MS = 500
 
 
 class Venue(Desk):
     def __init__(self, market: ExchangeMarket, dialect: Dialect, clock: Callable[[], Stamp], most_unsent: int) -> None:
         super().__init__(market.code, dialect, clock, most_unsent)
         self.market = market
-        self._slow: dict[Topic, _Slow] = {}
+        self.crossings: set[str] = set()
+        """Markets whose next frame is followed by one that crosses the book."""
+        self._streams: dict[Topic, Stream] = {}
+        self._checked_ms = 0
 
     def natives(self) -> list[str]:
         return list(self.market.symbols)
@@ -32,49 +31,108 @@ class Venue(Desk):
     async def rest(self, call: Call) -> Answer:
         return self.dialect.rest(call)
 
-    def dropped(self, topic: Topic) -> None:
-        self._slow.pop(topic, None)
-
     def step(self, native: str, now_ms: int) -> int | None:
         """Sends what is pending and draws the next window; milliseconds until the next step, None once delisted."""
         symbol = self.market.symbols.get(native)
         if symbol is None:
             return None
         change = symbol.emit()
-        if change is not None and native in self._subscribers:
-            self._publish(native, change, now_ms)
+        if native in self._subscribers:
+            mono_ms = self._now_ms()
+            if change is not None:
+                for stream in self._open(native):
+                    stream.take(change)
+            self._publish(native, lambda stream: stream.frame(mono_ms))
+        if symbol.ending:
+            self._renumber(symbol)
+        if native in self.crossings:
+            self._cross(symbol)
         interval = symbol.generator.next_interval_ms()
         symbol.generate(now_ms, now_ms + interval)
         return interval
 
     def tick(self, now: Stamp) -> None:
-        """Pings, cuts and slow topics."""
-        now_ms = now.wall_ns // 1_000_000
-        for topic, slow in list(self._slow.items()):
-            if slow.changes and now_ms >= slow.due_ms:
-                self._send_slow(topic, slow, now_ms)
+        """Pings, cuts and what quiet topics send."""
+        mono_ms = now.mono_ns // 1_000_000
+        if mono_ms >= self._checked_ms + _KEEP_ALIVE_CHECK_MS:
+            self._checked_ms = mono_ms
+            quiet_ms = mono_ms - int(self.market.options.keep_alive_s * 1000)
+            for topic, stream in self._streams.items():
+                if stream.sent_ms <= quiet_ms and topic.native in self.market.symbols:
+                    self._deliver(stream, stream.keep_alive(mono_ms))
         super().tick(now)
 
-    def _publish(self, native: str, change: Change, now_ms: int) -> None:
+    def listed(self, native: str) -> None:
+        """A market has come (back): who is subscribed to it already begins with its first book."""
+        for topic in self._subscribers.get(native, ()):
+            self._streams.pop(topic, None)
+        if not self.dialect.whole_frames:
+            self._publish(native, lambda stream: self._first(stream.topic, stream))
+
+    def send_first(self, link: Link, topic: Topic) -> None:
+        stream = self._streams.get(topic)
+        symbol = self.market.symbols.get(topic.native)
+        if stream is None and symbol is not None:
+            stream = Stream(self.dialect, topic, symbol, self._now_ms())
+            if topic in link.session.topics:
+                self._streams[topic] = stream
+        self.send_one(link, self._first(topic, stream))
+
+    def added(self, topic: Topic) -> None:
+        symbol = self.market.symbols.get(topic.native)
+        if symbol is not None and topic not in self._streams:
+            self._streams[topic] = Stream(self.dialect, topic, symbol, self._now_ms())
+
+    def dropped(self, topic: Topic) -> None:
+        self._streams.pop(topic, None)
+
+    def _first(self, topic: Topic, stream: Stream | None) -> bytes:
+        """The first frame of a topic, made from the book that its last frame left."""
+        book = None if stream is None else stream.book()
+        if book is None:
+            return self.dialect.first(topic) or b""
+        self.market.shown[topic.native] = book
+        try:
+            return self.dialect.first(topic) or b""
+        finally:
+            del self.market.shown[topic.native]
+
+    def _open(self, native: str) -> list[Stream]:
+        """The streams of a market that somebody listens to."""
+        for topic in self._subscribers.get(native, ()):
+            self.added(topic)
+        return [self._streams[topic] for topic in self._subscribers.get(native, ())]
+
+    def _publish(self, native: str, render: Callable[[Stream], bytes]) -> None:
+        """One frame of a market in all its forms."""
         package: Package = []
-        symbol = self.market.symbols[native]
-        for topic, links in self._subscribers[native].items():
-            if topic.interval_ms:
-                self._slow.setdefault(topic, _Slow(now_ms + topic.interval_ms)).changes.append(change)
-                continue
-            depth = self.dialect.wants_book(topic)
-            payload = self.dialect.render(topic, symbol.listing, change, symbol.top(depth) if depth else None)
+        topics = self._subscribers.get(native, {})
+        for stream in self._open(native):
+            payload = render(stream)
             if payload:
-                package.append((links, payload))
+                package.append((topics[stream.topic], payload))
         if package:
             self.deliver(native, package)
 
-    def _send_slow(self, topic: Topic, slow: _Slow, now_ms: int) -> None:
-        links = self._subscribers.get(topic.native, {}).get(topic)
-        symbol = self.market.symbols.get(topic.native)
-        changes, slow.changes, slow.due_ms = slow.changes, [], now_ms + topic.interval_ms
-        if not links or symbol is None:
-            del self._slow[topic]
-            return
-        book = symbol.as_of_frame() if self.dialect.wants_book(topic) else None
-        self.deliver(topic.native, [(links, self.dialect.render(topic, symbol.listing, merge(changes), book))])
+    def _deliver(self, stream: Stream, payload: bytes) -> None:
+        links = self._subscribers.get(stream.topic.native, {}).get(stream.topic)
+        if payload and links:
+            self.deliver(stream.topic.native, [(links, payload)])
+
+    def _renumber(self, symbol: SymbolMarket) -> None:
+        native, now_ms = symbol.listing.native, self._now_ms()
+        self._publish(native, lambda stream: stream.flush(now_ms))
+        symbol.begin_life()
+        self._publish(native, lambda stream: stream.renumbered(now_ms))
+        self.faults.struck["reset"] += 1
+
+    def _cross(self, symbol: SymbolMarket) -> None:
+        native, now_ms = symbol.listing.native, self._now_ms()
+        self.crossings.discard(native)
+        self._publish(native, lambda stream: stream.flush(now_ms))
+        bid, idle = crossing(symbol), symbol.idle()
+        self._publish(native, lambda stream: stream.crossed(idle, bid, now_ms))
+        self.faults.struck["cross"] += 1
+
+    def _now_ms(self) -> int:
+        return self.clock().mono_ns // 1_000_000
