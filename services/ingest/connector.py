@@ -29,7 +29,7 @@ from services.ingest.directory import Directory
 from services.ingest.handshake import Socket, new_session
 from services.ingest.interface import ConnectionManager, ExchangeConnectorInterface
 from services.ingest.lane import Publish
-from services.ingest.line import Line, Patience
+from services.ingest.line import Patience, Shared
 from services.ingest.observers import (
     MessageCallback,
     Observers,
@@ -76,10 +76,12 @@ class ExchangeConnector(ExchangeConnectorInterface):
         publish: Publish | None = None,
         on_status: Callable[[Slot], None] | None = None,
         on_rest: Callable[[int, float], None] | None = None,
+        on_list: Callable[[Directory], None] | None = None,
         instance: str = "",
         patience: Patience | None = None,
     ) -> None:
-        """`publish` takes the envelopes (`Bus.publish`); `on_status(slot)` hears of every change of a slot."""
+        """`publish` takes the envelopes (`Bus.publish`); `on_status(slot)` hears of every change of a slot,
+        `on_list(directory)` of every answer of the exchange about what it lists."""
         self.exchange = exchange
         self.settings = settings or Settings()
         self.instance = instance or secrets.token_hex(3)
@@ -91,8 +93,11 @@ class ExchangeConnector(ExchangeConnectorInterface):
         self._publish: Publish = publish or (lambda _subject, _payload: True)
         self._on_status = on_status
         self._on_rest = on_rest
+        self._on_list = on_list
         self._patience = patience or Patience(connect_s=self.settings.ingest.connect_timeout_s)
-        self._gate = Pacer(exchange.limits.connects_per_s, exchange.limits.connect_burst)
+        # Two processes of one exchange share what it allows one address.
+        share = 0.5 if self.settings.ingest.line else 1.0
+        self._gate = Pacer(exchange.limits.connects_per_s * share, exchange.limits.connect_burst)
         self._wishes = Wishes(exchange.code)
         self._was_connected = False
         self._parts: Parts | None = None
@@ -105,9 +110,9 @@ class ExchangeConnector(ExchangeConnectorInterface):
             return
         session = new_session()
         rest = RestClient(self.exchange, self.endpoints, self.settings, session, on_answer=self._on_rest)
-        directory = Directory(self.exchange, rest, self._apply)
+        directory = Directory(self.exchange, rest, self._listed)
         snapshots = Snapshots(self.exchange, rest, self._publish, self.observers, self._wishes.__contains__)
-        line = Line(
+        shared = Shared(
             self.exchange,
             self.exchange.strategy.ws_url(self.endpoints),
             session,
@@ -117,10 +122,10 @@ class ExchangeConnector(ExchangeConnectorInterface):
             self.oddities,
             self.changed,
         )
-        pool = Pool(line, self.settings, self._gate, self.instance, self._slot_changed)
+        pool = Pool(shared, self.settings, self._gate, self.instance, self._slot_changed)
         tasks = [asyncio.create_task(directory.run()), asyncio.create_task(snapshots.run())]
         self._parts = Parts(session, rest, directory, snapshots, pool, tasks)
-        log.info("%s: websocket %s, REST %s", self.exchange.code, line.url, self.endpoints.rest)
+        log.info("%s: websocket %s, REST %s", self.exchange.code, shared.url, self.endpoints.rest)
 
     async def connect(self) -> bool:
         if self.is_connected:
@@ -148,13 +153,19 @@ class ExchangeConnector(ExchangeConnectorInterface):
     async def reconnect(self) -> bool:
         if self._parts is None:
             return await self.connect()
-        slots = list(self.parts.pool)
-        before = {slot.name: slot.link for slot in slots}
-        for slot in slots:
+        # One line after the other: each time the other one carries on.
+        done = [await self._reconnect_line(slots) for slots in self.parts.pool.lines]
+        return all(done) and self.is_connected
+
+    async def _reconnect_line(self, slots: list[Slot]) -> bool:
+        """Whether a fresh link took the place of every one there was; what was down is on its way anyway."""
+        before = {slot: slot.link for slot in slots if slot.link is not None}
+        for slot in before:
             slot.replace("a reconnect was asked for")
         timeout_s = self.settings.ingest.connect_timeout_s + self._patience.settle_s
         return await self.changed.until(
-            lambda: all(slot.connected and slot.link is not before[slot.name] for slot in slots), timeout_s
+            lambda: self.is_connected and all(slot.connected and slot.link is not old for slot, old in before.items()),
+            timeout_s,
         )
 
     @property
@@ -214,13 +225,19 @@ class ExchangeConnector(ExchangeConnectorInterface):
             return
         self._parts.pool.place(self._wishes.placed(self._parts.directory))
 
+    def _listed(self) -> None:
+        self._apply()
+        if self._parts is not None and self._on_list is not None:
+            self._on_list(self._parts.directory)
+
     def _answered(self, native: str | None) -> bool:
-        slot = self.parts.pool.find(native) if native else None
-        return slot is None or slot.ready or self._is_refused(slot, native)
+        """Accepted, or answered on every line."""
+        slots = self.parts.pool.carrying(native) if native else []
+        return self._accepted(native) or all(slot.ready or self._is_refused(slot, native) for slot in slots)
 
     def _accepted(self, native: str | None) -> bool:
-        slot = self.parts.pool.find(native) if native else None
-        return slot is not None and slot.ready and not self._is_refused(slot, native)
+        slots = self.parts.pool.carrying(native) if native else []
+        return any(slot.ready and not self._is_refused(slot, native) for slot in slots)
 
     @staticmethod
     def _is_refused(slot: Slot, native: str | None) -> bool:

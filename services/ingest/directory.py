@@ -1,9 +1,11 @@
 """What the exchange lists: the map between canonical symbols and native ids, fetched over REST and kept fresh.
 
 1. It is fetched at the start, for ever: each failed attempt is one clear line and a growing, random pause.
-2. It is fetched again every hour, and soon after somebody asked for a symbol that is not in it.
-3. An answer that cannot be read, or lists nothing, changes nothing. Two markets that claim one symbol are both
-   named in an error line; the second is left out.
+2. It is fetched again every minute where that costs little of the exchange's REST budget, else every five; so
+   listings, halts, delistings and renames are noticed within that time.
+3. An answer that cannot be read, or lists nothing, changes nothing; one that has lost many markets at once is
+   believed when the next one says so too. Two markets that claim one symbol are both named in an error line; the
+   second is left out.
 """
 
 from __future__ import annotations
@@ -20,9 +22,15 @@ from hoga.exchanges.base import Exchange
 from hoga.runtime.rest import RestClient
 from services.ingest.pacing import Backoff
 
-REFRESH_S = 300.0
-"""Listings, halts and delistings are noticed within this time."""
+REFRESH_S = 60.0
+CHEAP_SHARE = 0.02
+"""The share of the exchange's REST budget that refreshing every `REFRESH_S` may cost."""
+DEAR_REFRESH_S = 300.0
 ASK_SPACING_S = 60.0
+MANY = 20
+MANY_SHARE = 0.1
+"""Losing more markets at once than either is doubted."""
+DOUBT_S = 5.0
 PRIORITY = 0
 """Nothing works without the list: it goes before everything else."""
 
@@ -30,23 +38,27 @@ log = logging.getLogger(__name__)
 
 
 class Directory:
-    """The instruments of one exchange. `run` keeps them; `on_change` is called after every new list."""
+    """The instruments of one exchange. `run` keeps them; `on_list` is called after every good answer."""
 
     def __init__(
-        self, exchange: Exchange, rest: RestClient, on_change: Callable[[], None], *, backoff: Backoff | None = None
+        self, exchange: Exchange, rest: RestClient, on_list: Callable[[], None], *, backoff: Backoff | None = None
     ) -> None:
         self.symbols = SymbolMap()
         self.bodies: list[bytes] = []
         """The answers of the exchange that the list was read from."""
         self.fetched_s = 0.0
         """Monotonic time of the last good answer; 0 before the first."""
+        self.fetched_ns = 0
+        """The same by the wall clock."""
         self.problem = "not fetched yet"
         """Why the last attempt failed; empty when it did not."""
         self._exchange = exchange
         self._rest = rest
-        self._on_change = on_change
+        self._on_list = on_list
         self._backoff = backoff or Backoff(1.0, 60.0)
         self._asked = asyncio.Event()
+        self._doubted = False
+        self.refresh_s = _refresh_s(exchange)
 
     @property
     def loaded(self) -> bool:
@@ -80,9 +92,10 @@ class Directory:
                 await asyncio.sleep(pause_s)
                 continue
             self._asked.clear()
-            await asyncio.sleep(ASK_SPACING_S)
+            spacing_s = min(ASK_SPACING_S, self.refresh_s)
+            await asyncio.sleep(spacing_s)
             try:
-                await asyncio.wait_for(self._asked.wait(), REFRESH_S - ASK_SPACING_S)
+                await asyncio.wait_for(self._asked.wait(), self.refresh_s - spacing_s)
             except TimeoutError:
                 continue
 
@@ -104,6 +117,14 @@ class Directory:
                 "%s: cannot read the instrument list: %s; next attempt in %.1f s", self._exchange.code, error, pause_s
             )
             return pause_s
+        gone = len(self.symbols.by_native.keys() - found.by_native.keys())
+        if gone > max(MANY, MANY_SHARE * len(self.symbols)) and not self._doubted:
+            self._doubted = True
+            log.error(
+                "%s lists %d markets less than before: asked again before it is believed", self._exchange.code, gone
+            )
+            return DOUBT_S
+        self._doubted = False
         self._take(found, bodies)
         return 0.0
 
@@ -120,7 +141,14 @@ class Directory:
                     second.symbol,
                     second.native_symbol,
                 )
-        self.symbols, self.bodies = found, bodies
-        self.fetched_s, self.problem = time.monotonic(), ""
-        log.info("%s: %d instruments, %d trading", self._exchange.code, len(found), len(self.trading))
-        self._on_change()
+        before, self.symbols, self.bodies = self.symbols, found, bodies
+        self.fetched_s, self.fetched_ns, self.problem = time.monotonic(), time.time_ns(), ""
+        if before.by_native != found.by_native:
+            log.info("%s: %d instruments, %d trading", self._exchange.code, len(found), len(self.trading))
+        self._on_list()
+
+
+def _refresh_s(exchange: Exchange) -> float:
+    weight = sum(request.weight for request in exchange.strategy.instruments_requests())
+    per_minute = weight * 60.0 / REFRESH_S
+    return REFRESH_S if per_minute <= CHEAP_SHARE * exchange.limits.rest_weight_per_minute else DEAR_REFRESH_S

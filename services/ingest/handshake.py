@@ -15,7 +15,7 @@ import aiohttp
 
 from hoga import __version__
 from hoga.domain.errors import LinkError
-from services.ingest.line import Line
+from services.ingest.line import Shared
 
 CLOSE_PATIENCE_S = 1.0
 """How long the exchange gets to answer our close frame."""
@@ -46,27 +46,27 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-async def connect(line: Line) -> Socket:
+async def connect(shared: Shared) -> Socket:
     """The handshake, within the connect timeout; text frames stay bytes. Refused names the address and why."""
     try:
-        async with asyncio.timeout(line.patience.connect_s):
-            return await line.session.ws_connect(
-                line.url,
+        async with asyncio.timeout(shared.patience.connect_s):
+            return await shared.session.ws_connect(
+                shared.url,
                 autoping=False,
                 autoclose=True,
                 heartbeat=None,
                 compress=0,
                 decode_text=False,
-                max_msg_size=line.exchange.limits.max_frame_bytes,
+                max_msg_size=shared.exchange.limits.max_frame_bytes,
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_PATIENCE_S),
             )
     except TimeoutError:
-        raise Refused(f"no answer from {line.url} within {line.patience.connect_s:g} s") from None
+        raise Refused(f"no answer from {shared.url} within {shared.patience.connect_s:g} s") from None
     except aiohttp.WSServerHandshakeError as error:
         hold_s = retry_after_s(error.headers) if error.status in _BUSY else 0.0
-        raise Refused(f"{line.url} refused the websocket: HTTP {error.status}", hold_s) from None
+        raise Refused(f"{shared.url} refused the websocket: HTTP {error.status}", hold_s) from None
     except (aiohttp.ClientError, OSError, ValueError, LinkError) as error:
-        raise Refused(f"cannot reach {line.url}: {error or type(error).__name__}") from None
+        raise Refused(f"cannot reach {shared.url}: {error or type(error).__name__}") from None
 
 
 def retry_after_s(headers: Mapping[str, str] | None) -> float:

@@ -1,4 +1,4 @@
-"""One symbol on one link: its frames are numbered, put into envelopes and handed to the bus.
+"""One symbol on one link, or the link's own frames: numbered, put into envelopes and handed to the bus.
 
 The hot path. An envelope is the concatenation of two serialised halves, which protobuf defines as their
 merge: what never changes is serialised once per lane, what does once per frame. (A message object that is
@@ -26,9 +26,9 @@ _RawFrame = pb.RawFrame
 
 
 class Lane:
-    """Numbers and publishes the frames of one symbol on one link."""
+    """Numbers and publishes the frames of one symbol on one link; without a symbol those of the link itself."""
 
-    __slots__ = ("_constant", "_publish", "_subject", "native", "seq", "symbol")
+    __slots__ = ("_constant", "_publish", "_subject", "native", "seq", "start", "symbol")
 
     def __init__(
         self,
@@ -38,12 +38,14 @@ class Lane:
         link: str,
         publish: Publish,
         kind: pb.RawFrame.Kind = pb.RawFrame.KIND_STREAM,
+        start: int = 0,
     ) -> None:
+        """`start`: frames of this symbol that went over this link before, under another native id."""
         self.symbol = symbol
         self.native = native
-        self.seq = 0
+        self.seq = self.start = start
         self._publish = publish
-        self._subject = subjects.raw(exchange, symbol)
+        self._subject = subjects.raw(exchange, symbol) if symbol else subjects.raw_link(exchange)
         self._constant = _RawFrame(
             exchange=exchange,
             symbol=symbol,
@@ -52,6 +54,10 @@ class Lane:
             kind=kind,
             encoding=_RawFrame.ENCODING_IDENTITY,
         ).SerializeToString()
+
+    @property
+    def frames(self) -> int:
+        return self.seq - self.start
 
     def send(self, frame: bytes, receive_time_ns: int) -> bool:
         """Hands one frame to the bus; False where it was thrown away. FrameError ("size") where it cannot be sent."""
@@ -65,6 +71,6 @@ class Lane:
         try:
             encoding, payload = packing.pack(frame)
         except FrameError as error:
-            raise FrameError(error.reason, f"{self.symbol}: {error}") from None
+            raise FrameError(error.reason, f"{self.symbol or 'link'}: {error}") from None
         varying = _RawFrame(link_seq=self.seq, receive_time_ns=receive_time_ns, encoding=encoding, payload=payload)
         return self._publish(self._subject, self._constant + varying.SerializeToString())

@@ -1,7 +1,12 @@
-"""What the links of one connector have in common, and the words in which they report their end."""
+"""What the links of one connector have in common, and the words in which they report their end.
+
+A *line* is a whole set of connections that carries every symbol; a second one beside it, independent of the first,
+makes the loss of a connection harmless (the knob `lines`).
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -10,7 +15,11 @@ import aiohttp
 from hoga.exchanges.base import Exchange
 from services.ingest.lane import Publish
 from services.ingest.observers import Observers, Oddities, Pulse
-from services.ingest.subscriptions import ACK_PATIENCE_S
+from services.ingest.pacing import HEALTHY_S
+from services.ingest.subscriptions import ACK_PATIENCE_S, REFUSAL_S, SETBACK_S
+
+ONLY, FIRST, SECOND = "", "a", "b"
+"""The names of lines: of the only one, and of two."""
 
 
 class EndKind(Enum):
@@ -21,7 +30,7 @@ class EndKind(Enum):
     LOST = "lost"
     """Reset, or gone without a close frame."""
     SILENT = "silent"
-    """Nothing arrived for the idle timeout."""
+    """Nothing arrived for the idle timeout, or a question was not answered."""
     OVERSIZE = "oversize"
     FLOOD = "flood"
     """Little but frames that nobody understands."""
@@ -49,10 +58,16 @@ class Patience:
     """Silence of a subscribed symbol after which it is mentioned."""
     look_s: float = 1.0
     """Period of the watchdog."""
+    quiet_s: float = 1.0
+    """Silence after which a link is asked whether it still lives."""
+    answer_s: float = 2.0
+    """How long the answer may take on a link that has answered before."""
+    refusal_s: float = REFUSAL_S
+    setback_s: float = SETBACK_S
     settle_s: float = 30.0
     """How long a fresh link may take to get its subscriptions answered before it replaces the old one anyway."""
-    healthy_s: float | None = None
-    """A connection that held for so long clears the record of failures; None: a minute or the backoff ceiling."""
+    healthy_s: float = HEALTHY_S
+    """A connection that held for so long clears the record of failures."""
 
 
 @dataclass(slots=True)
@@ -75,7 +90,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Shared:
     """Handed to every link; `changed` fires whenever the state of any of them does."""
 
     exchange: Exchange
@@ -86,3 +101,5 @@ class Line:
     patience: Patience = field(default_factory=Patience)
     oddities: Oddities = field(default_factory=Oddities)
     changed: Pulse = field(default_factory=Pulse)
+    replacing: Counter[str] = field(default_factory=Counter)
+    """Line -> connections of it that are just being replaced as planned."""

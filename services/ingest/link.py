@@ -1,10 +1,13 @@
 """One websocket connection, from handshake to end. It never comes back; its slot makes the next one.
 
-Three tasks serve it: the reader, the outbox and a watchdog that looks at it once a second:
-1. nothing at all for `limits.idle_timeout_s` means a dead link, whatever TCP believes;
+Three tasks serve it: the reader, the outbox and a watchdog, which the other two cannot hold up:
+1. a link that falls silent is asked, and ended where it does not answer (`probing`), whatever TCP believes;
 2. subscriptions that are not answered are asked for again, and finally the link is given up as deaf;
 3. a flood of nothing but frames that nobody understands ends it;
 4. symbols that were subscribed and send nothing are mentioned, once.
+
+The end is told at once (`ended`); the closing handshake goes on behind, bounded, and in the end nothing is left of
+the connection, even where the other end takes no byte any more.
 """
 
 from __future__ import annotations
@@ -12,17 +15,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import socket as sockets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 
+from hoga.exchanges.base import Continuity
 from hoga.runtime.logs import RateLimited
 from services.ingest.handshake import CLOSE_PATIENCE_S, Socket, connect
 from services.ingest.lane import Lane
-from services.ingest.line import End, EndKind, Line, Tally
+from services.ingest.line import End, EndKind, Shared, Tally
 from services.ingest.outbox import Outbox
+from services.ingest.probing import Probing
 from services.ingest.reader import Reader
 from services.ingest.subscriptions import Subscriptions
 
@@ -37,31 +45,46 @@ limited = RateLimited(log)
 class Link:
     """A connection and its subscriptions. `open` it, `want` symbols; `ended` tells when and why it ended."""
 
-    def __init__(self, line: Line, name: str, on_closing: Callable[[str], None]) -> None:
+    def __init__(self, shared: Shared, name: str, on_closing: Callable[[str], None]) -> None:
         """`on_closing(why)` is called when the exchange announces that it will close the link."""
         self.name = name
         self.connected_ns = 0
         self.connected_mono_s = 0.0
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self.socket: Socket | None = None
-        strategy = line.exchange.strategy
-        self._line = line
+        strategy, patience = shared.exchange.strategy, shared.patience
+        self._shared = shared
         self._lanes: dict[str, Lane] = {}
         self._parked: dict[str, Lane] = {}
         self._mentioned: set[str] = set()
-        self._subscriptions = Subscriptions(strategy, ack_patience_s=line.patience.ack_s)
-        self._outbox = Outbox(strategy, self._subscriptions, line.changed.fire)
-        self._reader = Reader(line, name, self._lanes, self._subscriptions, self._outbox, on_closing)
+        self._seen = Tally()
+        self._floods = 0
+        self._probing = Probing(
+            quiet_s=patience.quiet_s, answer_s=patience.answer_s, idle_s=shared.exchange.limits.idle_timeout_s
+        )
+        self._subscriptions = Subscriptions(
+            strategy,
+            frames=self._frames,
+            ack_patience_s=patience.ack_s,
+            refusal_s=patience.refusal_s,
+            setback_s=patience.setback_s,
+        )
+        self._outbox = Outbox(strategy, self._subscriptions, self._probing, self._last_s, shared.changed.fire)
+        by_link = shared.exchange.traits.continuity is Continuity.CONNECTION_IDS
+        link_lane = Lane(shared.exchange.code, "", "", name, shared.publish) if by_link else None
+        self._reader = Reader(
+            shared, name, self._lanes, link_lane, self._subscriptions, self._outbox, self._probing, on_closing
+        )
         self._task: asyncio.Task[None] | None = None
 
     # --- life
 
     async def open(self) -> None:
         """Connects and begins to read; `handshake.Refused` where that fails."""
-        self.socket = await connect(self._line)
+        self.socket = await connect(self._shared)
         self.connected_ns = time.time_ns()
         self.connected_mono_s = time.monotonic()
-        self._reader.last_frame_mono_ns = time.monotonic_ns()
+        self._reader.last_frame_mono_ns = self._reader.awake_mono_ns = time.monotonic_ns()
         self._task = asyncio.create_task(self._run(self.socket), name=f"link {self.name}")
 
     def end(self, kind: EndKind, detail: str) -> None:
@@ -122,20 +145,28 @@ class Link:
 
     def silent(self) -> list[str]:
         """Symbols that were subscribed a while ago and have sent nothing on this link."""
-        now_s, patience_s = time.monotonic(), self._line.patience.first_frame_s
+        now_s, patience_s = time.monotonic(), self._shared.patience.first_frame_s
         found = []
         for native, lane in self._lanes.items():
             asked_s = self._subscriptions.asked_s(native)
-            if lane.seq == 0 and asked_s is not None and now_s - asked_s > patience_s:
+            if lane.frames == 0 and asked_s is not None and now_s - asked_s > patience_s:
                 found.append(lane.symbol)
         return found
 
     def _lane(self, native: str, symbol: str) -> Lane:
-        """A lane goes on counting when its symbol returns to the same link."""
+        """A lane goes on counting when its symbol returns to the same link, be it under another native id."""
         parked = self._parked.pop(native, None)
         if parked is not None and parked.symbol == symbol:
             return parked
-        return Lane(self._line.exchange.code, symbol, native, self.name, self._line.publish)
+        before = max((lane.seq for lane in self._parked.values() if lane.symbol == symbol), default=0)
+        return Lane(self._shared.exchange.code, symbol, native, self.name, self._shared.publish, start=before)
+
+    def _frames(self, native: str) -> int:
+        lane = self._lanes.get(native)
+        return lane.frames if lane is not None else 0
+
+    def _last_s(self) -> float:
+        return self._reader.last_frame_mono_ns / 1e9
 
     # --- tasks
 
@@ -145,6 +176,7 @@ class Link:
             asyncio.create_task(self._send(socket), name=f"send {self.name}"),
             asyncio.create_task(self._watch(), name=f"watch {self.name}"),
         ]
+        raw = _twin(socket)
         try:
             ends: list[asyncio.Future[Any]] = [self.ended, *tasks]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -155,9 +187,14 @@ class Link:
                 if isinstance(error, Exception):
                     log.error("%s: internal error: %r", self.name, error, exc_info=error)
             self.end(EndKind.LOST, "internal error, see above")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(2 * CLOSE_PATIENCE_S):
-                    await socket.close()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2 * CLOSE_PATIENCE_S):
+                        await socket.close()
+            finally:
+                if raw is not None:
+                    with raw, contextlib.suppress(OSError):  # bytes that nobody takes would keep it open for minutes
+                        raw.shutdown(sockets.SHUT_RDWR)
 
     async def _read(self, socket: Socket) -> None:
         end = await self._reader.run(socket)
@@ -170,31 +207,57 @@ class Link:
             self.end(EndKind.LOST, f"cannot send: {error or type(error).__name__}")
 
     async def _watch(self) -> None:
-        idle_s = self._line.exchange.limits.idle_timeout_s
-        look_s = min(self._line.patience.look_s, idle_s / 4)
-        floods, seen_frames, seen_unknown = 0, 0, 0
-        while True:
-            await asyncio.sleep(look_s)
-            now_ns = time.monotonic_ns()
-            if now_ns - self._reader.last_frame_mono_ns > idle_s * 1e9:
-                return self.end(EndKind.SILENT, f"nothing arrived for {idle_s:g} s")
-            self._subscriptions.check(now_ns / 1e9, {native: lane.seq > 0 for native, lane in self._lanes.items()})
-            self._outbox.wake()
-            if self._subscriptions.deaf:
-                return self.end(EndKind.DEAF, "subscription requests are not answered")
-            unknown, frames = self.tally.unknown - seen_unknown, self.tally.frames - seen_frames
-            seen_unknown, seen_frames = self.tally.unknown, self.tally.frames
-            floods = floods + 1 if unknown >= FLOOD_FRAMES and unknown > frames // 2 else 0
-            if floods >= FLOOD_LOOKS:
-                return self.end(EndKind.FLOOD, f"{unknown} of the last {frames} frames are not understood")
-            self._mention_silent()
+        probing, patience = self._probing, self._shared.patience
+        idle_s = self._shared.exchange.limits.idle_timeout_s
+        tick_s = min(patience.look_s, patience.quiet_s, patience.answer_s, idle_s) / 4
+        look_s, late = time.monotonic() + patience.look_s, False
+        while not self.ended.done():
+            due_s = time.monotonic() + tick_s
+            await asyncio.sleep(tick_s)
+            now_s = time.monotonic()
+            self._reader.awake_mono_ns = time.monotonic_ns()
+            late = not late and now_s - due_s > tick_s
+            if late:  # we were held up ourselves: what came meanwhile is read first
+                continue
+            why = probing.verdict(now_s, self._last_s(), self._outbox.writing_s)
+            if why:
+                self.end(EndKind.SILENT, why)
+            elif now_s >= look_s:
+                look_s = now_s + patience.look_s
+                self._look(now_s)
+
+    def _look(self, now_s: float) -> None:
+        """Once a second."""
+        settled = self.settled
+        self._subscriptions.check(now_s)
+        self._outbox.wake()
+        if self.settled and not settled:
+            self._shared.changed.fire()
+        if self._subscriptions.deaf:
+            return self.end(EndKind.DEAF, "subscription requests are not answered")
+        unknown, frames = self.tally.unknown - self._seen.unknown, self.tally.frames - self._seen.frames
+        self._seen = replace(self.tally)
+        self._floods = self._floods + 1 if unknown >= FLOOD_FRAMES and unknown > frames // 2 else 0
+        if self._floods >= FLOOD_LOOKS:
+            return self.end(EndKind.FLOOD, f"{unknown} of the last {frames} frames are not understood")
+        return self._mention_silent()
 
     def _mention_silent(self) -> None:
         new = [symbol for symbol in self.silent() if symbol not in self._mentioned]
         if new:
             self._mentioned.update(new)
             shown = ", ".join(new[:8]) + (f" and {len(new) - 8} more" if len(new) > 8 else "")
-            patience_s = self._line.patience.first_frame_s
+            patience_s = self._shared.patience.first_frame_s
             limited.warning(
                 f"silent {self.name}", "%s: subscribed, but no frame within %g s: %s", self.name, patience_s, shown
             )
+
+
+def _twin(socket: Socket) -> sockets.socket | None:
+    """The connection below a websocket, as a descriptor of our own: once closed the websocket has forgotten it, and the
+    loop's own object may know no `shutdown`. None where there is none (any more, or in tests)."""
+    inner = socket.get_extra_info("socket") if hasattr(socket, "get_extra_info") else None
+    try:
+        return None if inner is None else sockets.socket(fileno=os.dup(inner.fileno()))
+    except OSError:  # lost already
+        return None

@@ -3,7 +3,7 @@
 - `Pacer` hands out turns: at most `burst` at once, then one per `1 / rate` seconds. A turn is taken before
   the wait, so any number of callers may wait without a lock. `hold` closes it for everybody.
 - `Backoff` doubles a ceiling with each failure and draws the delay evenly below it (full jitter), so that
-  many links cut together do not come back together. It forgets the failures only after lasting health.
+  many links cut together do not come back together. It forgets the failures after lasting health.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+
+HEALTHY_S = 10.0
+"""A connection that held for so long clears the record of failures; against haste there is the pacing of connects."""
 
 
 class Pacer:
@@ -60,12 +63,12 @@ class Backoff:
         minimum_s: float,
         maximum_s: float,
         *,
-        healthy_after_s: float | None = None,
+        healthy_after_s: float = HEALTHY_S,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.minimum_s = minimum_s
         self.maximum_s = max(minimum_s, maximum_s)
-        self.healthy_after_s = max(60.0, maximum_s) if healthy_after_s is None else healthy_after_s
+        self.healthy_after_s = healthy_after_s
         self.failures = 0
         self._draw = draw
 

@@ -6,6 +6,10 @@
     listing       the exchange's own answers about what it lists and trades
 
 An answer says what is wrong in one line; empty means accepted.
+
+Two processes may collect one exchange, a line each. Then `snapshot` and `listing` are done by either (a queue group),
+`resubscribe` and `reconnect` by the one that owns the link that is meant: the other one answers too, since the owner
+may not be there, but late, so that the owner's answer is the one that is heard.
 """
 
 from __future__ import annotations
@@ -25,6 +29,10 @@ from hoga.wire.packing import MESSAGE_BYTES
 from services.ingest.connector import ExchangeConnector
 
 TICKERS_PRIORITY = 4
+NOT_OURS_S = 0.5
+"""How much later a process answers about what is not its own."""
+
+_BY_EITHER = ("snapshot", "listing")
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +45,7 @@ class Rpc:
     def __init__(self, connector: ExchangeConnector) -> None:
         self._connector = connector
         self._code = connector.exchange.code
+        self._not_ours_s = NOT_OURS_S if connector.settings.ingest.line else 0.0
         self._listing = asyncio.Lock()
 
     async def serve(self, bus: Bus) -> list[Subscription]:
@@ -46,7 +55,10 @@ class Rpc:
             "reconnect": self._reconnect,
             "listing": self._list,
         }
-        return [await bus.serve(subjects.rpc(name, self._code), method) for name, method in methods.items()]
+        return [
+            await bus.serve(subjects.rpc(name, self._code), method, queue="ingest" if name in _BY_EITHER else "")
+            for name, method in methods.items()
+        ]
 
     async def _snapshot(self, _subject: str, payload: bytes) -> bytes:
         request = _decode(pb.SnapshotRequest, payload)
@@ -58,23 +70,32 @@ class Rpc:
         request = _decode(pb.ResubscribeRequest, payload)
         if request is None:
             return _reply("this is no ResubscribeRequest")
-        native = self._connector.native(request.symbol)
-        slot = self._connector.parts.pool.find(native) if native else None
-        if native is None or slot is None:
-            return _reply(f"{self._code} does not collect {snippet(request.symbol)!r}")
-        if not slot.renew(native):
-            return _reply(f"{slot.name} is not connected; {request.symbol} is subscribed when it is")
+        native, pool = self._connector.native(request.symbol), self._connector.parts.pool
+        slots = pool.carrying(native) if native else []
+        if native is None or not slots:
+            return await self._not_ours(f"{self._code} does not collect {snippet(request.symbol)!r}")
+        if request.link:
+            slots = [slot for slot in slots if slot.owns(request.link)]
+            if not slots:
+                return await self._not_ours(f"{self._code} has no link {snippet(request.link)!r} with it (any more)")
+        renewed = [slot.renew(native, request.link) for slot in slots]
+        if not any(renewed):
+            return _reply(f"{slots[0].name} is not connected; {request.symbol} is subscribed when it is")
         return _reply("")
 
     async def _reconnect(self, _subject: str, payload: bytes) -> bytes:
         request = _decode(pb.ReconnectRequest, payload)
         if request is None:
             return _reply("this is no ReconnectRequest")
-        slot = self._connector.parts.pool.named(request.link)
+        slot = next((slot for slot in self._connector.parts.pool if slot.reports(request.link)), None)
         if slot is None:
-            return _reply(f"{self._code} has no link or slot {snippet(request.link)!r} (any more)")
+            return await self._not_ours(f"{self._code} has no link or slot {snippet(request.link)!r} (any more)")
         slot.replace(snippet(request.reason) or "a reconnect was asked for")
         return _reply("")
+
+    async def _not_ours(self, error: str) -> bytes:
+        await asyncio.sleep(self._not_ours_s)
+        return _reply(error)
 
     async def _list(self, _subject: str, payload: bytes) -> bytes:
         request = _decode(pb.ListingRequest, payload)

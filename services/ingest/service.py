@@ -1,9 +1,11 @@
 """The ingest service of one exchange: the connector, wired to the bus.
 
 1. What is collected: the configured symbols at once, and the universe as soon as the aggregator names one.
-2. Every change of a slot is reported as LinkStatus at once, and every slot once a second.
+2. Every change of a slot is reported as LinkStatus at once, and every slot once a second; what the exchange lists
+   at every change, and every half minute.
 3. While the bus is away the links are read on; what they bring is dropped and counted, never kept for later.
-4. Healthy while every link is up and the instruments are known. Without any symbol there is nothing to connect.
+4. Healthy while every link is up, with two lines every symbol on one at least, and the instruments are known.
+   Without any symbol there is nothing to connect.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from hoga.exchanges.base import Exchange
 from hoga.runtime.service import ServiceContext
 from hoga.wire import pb, subjects
 from services.ingest.connector import ExchangeConnector
+from services.ingest.instruments import PERIOD_S, STREAM_MAX_BYTES, Instruments
 from services.ingest.line import Patience
 from services.ingest.metrics import Metrics
 from services.ingest.rpc import Rpc
@@ -64,12 +67,14 @@ class Ingest:
         self._universe: dict[str, str] = {}
         self._bus_losses = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._instruments = Instruments(exchange.code, ctx.instance, ctx.bus.publish)
         self.connector = ExchangeConnector(
             exchange,
             ctx.settings,
             publish=ctx.bus.publish,
             on_status=self._publish_status,
             on_rest=self._metrics.on_rest,
+            on_list=self._instruments.update,
             instance=ctx.instance,
             patience=patience,
         )
@@ -79,7 +84,7 @@ class Ingest:
         self._collect()
         self._ctx.bus.on_connection(self._on_bus)
         self._look()
-        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._set_up())]
+        self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._talk())]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -105,13 +110,19 @@ class Ingest:
         self._universe = entries
         self._collect()
 
-    async def _set_up(self) -> None:
-        """Serves requests and follows the universe; tries for ever, as the bus may be away just now."""
+    async def _talk(self) -> None:
+        """Serves requests, follows the universe and keeps what is listed known; tries for ever, as the bus may be
+        away just now."""
         bus = self._ctx.bus
         await self._persist(lambda: Rpc(self.connector).serve(bus))
         if self._settings.follow_universe:
             subject = subjects.universe(self._code)
             await self._persist(lambda: bus.subscribe_last(subjects.UNIVERSE_STREAM, subject, self._on_universe))
+        stream, listed = subjects.INSTRUMENTS_STREAM, [subjects.instruments("*")]
+        await self._persist(lambda: bus.ensure_stream(stream, listed, max_bytes=STREAM_MAX_BYTES))
+        while True:
+            self._instruments.publish()
+            await asyncio.sleep(PERIOD_S)
 
     async def _persist(self, set_up: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -137,6 +148,7 @@ class Ingest:
         self._bus_losses += not connected  # what the bus had accepted and not delivered is lost, whatever was counted
         if connected:
             self._report_all()
+            self._instruments.publish()
 
     def _report_all(self) -> None:
         if self.connector.started:
@@ -163,4 +175,9 @@ class Ingest:
     def _check_links(self) -> None:
         slots = list(self.connector.parts.pool) if self.connector.started else []
         down = [f"{slot.name}: {slot.reason or 'connecting'}" for slot in slots if not slot.connected]
-        self._ctx.health.set("links", not down, "; ".join(down))
+        self._ctx.health.set("links", not down or self._carried(slots), "; ".join(down))
+
+    def _carried(self, slots: list[Slot]) -> bool:
+        """Whether the other line carries every symbol of what is down; the monitor hears of it all the same."""
+        live = {native for slot in slots if slot.connected for native in slot.symbols}
+        return bool(live) and all(slot.symbols.keys() <= live for slot in slots)

@@ -1,9 +1,10 @@
 """A place that one connection fills. It survives reconnects, keeps its symbols, and is never given up.
 
 1. A lost link is replaced after an exponentially growing, fully random delay, for ever; the record of failures
-   is cleared only after lasting health.
+   is cleared after lasting health.
 2. A planned replacement (the exchange's lifetime limit, its announcement, somebody's wish) overlaps: the new
-   link subscribes and settles, both deliver for `overlap_s`, then the old one goes. Ids dedupe downstream.
+   link subscribes and settles, both deliver for `overlap_s`, then the old one goes. Ids dedupe downstream. For
+   their age, links of two lines are not replaced at the same time.
 3. The reported link is the one that carries the books: during an overlap the old one until the new has settled.
 4. A change of symbols goes to every live link of the slot and disturbs no other symbol.
 """
@@ -23,12 +24,13 @@ from hoga.runtime.logs import RateLimited
 from hoga.runtime.settings import IngestSettings
 from hoga.wire import pb
 from services.ingest.handshake import Refused
-from services.ingest.line import End, EndKind, Line, Tally
+from services.ingest.line import FIRST, ONLY, SECOND, End, EndKind, Shared, Tally
 from services.ingest.link import Link
 from services.ingest.pacing import Backoff, Pacer
 
-LIFETIME_SHARE = (0.90, 0.96)
-"""A link is replaced after a random share of the lifetime that the exchange allows."""
+LIFETIME_SHARE = {ONLY: (0.90, 0.96), FIRST: (0.90, 0.96), SECOND: (0.78, 0.84)}
+"""Line -> the share of the lifetime that the exchange allows, drawn at random, after which a link is replaced."""
+LATEST_SHARE = 0.97
 
 log = logging.getLogger(__name__)
 limited = RateLimited(log)
@@ -39,15 +41,17 @@ class Slot:
 
     def __init__(
         self,
-        line: Line,
+        shared: Shared,
         settings: IngestSettings,
         gate: Pacer,
         name: str,
         instance: str,
         on_change: Callable[[Slot], None],
+        line: str = ONLY,
     ) -> None:
         """`gate` paces the connects of the process; `on_change(slot)` is called whenever the status changes."""
         self.name = name
+        self.line = line
         self.state: pb.LinkState = pb.LinkState.LINK_STATE_CONNECTING
         self.reason = "starting"
         self.symbols: dict[str, str] = {}
@@ -56,17 +60,20 @@ class Slot:
         """The link that is reported."""
         self.reconnects: Counter[str] = Counter()
         """Connections lost or replaced, by why (`EndKind` values)."""
-        self._line = line
+        self._shared = shared
         self._gate = gate
         self._overlap_s = settings.overlap_s
         self._instance = instance
         self._on_change = on_change
-        self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, healthy_after_s=line.patience.healthy_s)
+        self._backoff = Backoff(
+            settings.backoff_min_s, settings.backoff_max_s, healthy_after_s=shared.patience.healthy_s
+        )
         self._live: list[Link] = []
         self._ending: list[Link] = []
         self._burials: set[asyncio.Task[None]] = set()
         self._past = Tally()
         self._number = 0
+        self._lifetime_share = 1.0
         self._link_name = ""
         self._connected_ns = 0
         self._wish = ""
@@ -81,11 +88,23 @@ class Slot:
             link.want(self.symbols)
         self._on_change(self)
 
-    def renew(self, native: str) -> bool:
-        """Takes the subscription of a symbol anew, or connects anew where the exchange has no other way."""
-        if self.link is None or not self.link.alive:
+    def owns(self, link_or_slot: str) -> bool:
+        """Whether that is the name of this slot or of one of its live links."""
+        return link_or_slot == self.name or any(link_or_slot == link.name for link in self._live)
+
+    def reports(self, link_or_slot: str) -> bool:
+        """Whether that is the name of this slot or of the link that carries it now."""
+        return link_or_slot == self.name or (self.link is not None and link_or_slot == self.link.name)
+
+    def renew(self, native: str, link_name: str = "") -> bool:
+        """Takes the subscription of a symbol anew, or connects anew where the exchange has no other way.
+
+        `link_name` is the link that is meant; without it, or with the slot's name, the reported one.
+        """
+        link = next((link for link in self._live if link.name == link_name), self.link)
+        if link is None or not link.alive:
             return False
-        if not self.link.renew(native):
+        if not link.renew(native):
             self.replace(f"a fresh subscription of {native} was asked for")
         return True
 
@@ -121,7 +140,7 @@ class Slot:
         tally = self.tally
         refused = self.link.refused if self.link is not None else {}
         return pb.LinkStatus(
-            exchange=self._line.exchange.code,
+            exchange=self._shared.exchange.code,
             link=self._link_name,
             slot=self.name,
             state=self.state,
@@ -135,6 +154,7 @@ class Slot:
             dropped=tally.dropped,
             reason=self.reason,
             instance=self._instance,
+            line=self.line,
         )
 
     # --- life
@@ -147,8 +167,14 @@ class Slot:
                 if link.ended.done():
                     self._lost(link)
                     link = await self._establish()
+                elif self._waits_for_other_line(link):
+                    await self._until(link.ended, self._wished.wait(), timeout_s=self._shared.patience.look_s)
                 else:
-                    link = await self._hand_over(link)
+                    self._shared.replacing[self.line] += 1
+                    try:
+                        link = await self._hand_over(link)
+                    finally:
+                        self._shared.replacing[self.line] -= 1
         finally:
             await self._close()
 
@@ -160,7 +186,8 @@ class Slot:
                 self._report_unless(old, pb.LinkState.LINK_STATE_BACKOFF, self.reason)
                 await asyncio.sleep(delay_s)
             self._number += 1
-            link = Link(self._line, f"{self.name}.{self._instance}{self._number}", self.replace)
+            self._lifetime_share = random.uniform(*LIFETIME_SHARE[self.line])
+            link = Link(self._shared, f"{self.name}.{self._instance}{self._number}", self.replace)
             self._report_unless(old, pb.LinkState.LINK_STATE_CONNECTING, self.reason, link)
             await self._gate.wait()
             try:
@@ -185,7 +212,7 @@ class Slot:
         self._backoff.lasted(time.monotonic() - old.connected_mono_s)
         log.info("%s: replacing the connection: %s", self.name, why)
         new = await self._establish(old=old)
-        settled = self._line.changed.until(lambda: new.settled, self._line.patience.settle_s)
+        settled = self._shared.changed.until(lambda: new.settled, self._shared.patience.settle_s)
         await self._until(new.ended, old.ended, settled)
         if new.alive:
             self._promote(new)
@@ -268,14 +295,21 @@ class Slot:
             self.link = None
             self._connected_ns = 0
         self._on_change(self)
-        self._line.changed.fire()
+        self._shared.changed.fire()
+
+    def _waits_for_other_line(self, link: Link) -> bool:
+        """Only its age speaks for a replacement, it can still wait, and the other line is at it."""
+        allowed_s = self._shared.exchange.limits.lifetime_s or 0.0
+        if self._wished.is_set() or time.monotonic() - link.connected_mono_s > LATEST_SHARE * allowed_s:
+            return False
+        return any(count for line, count in self._shared.replacing.items() if line != self.line)
 
     def _lifetime_s(self, link: Link) -> float | None:
-        allowed_s = self._line.exchange.limits.lifetime_s
+        allowed_s = self._shared.exchange.limits.lifetime_s
         if allowed_s is None:
             return None
         age_s = time.monotonic() - link.connected_mono_s
-        return max(0.0, allowed_s * random.uniform(*LIFETIME_SHARE) - age_s)
+        return max(0.0, allowed_s * self._lifetime_share - age_s)
 
     async def _until(self, *events: Any, timeout_s: float | None = None) -> None:
         """The first of some events, or the time; waits of ours are cancelled, links' futures are left alone."""

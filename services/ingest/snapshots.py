@@ -143,7 +143,8 @@ class Snapshots:
         lane = self._lanes.get(entry.symbol)
         if lane is None or lane.native != entry.native:
             code, kind = self._exchange.code, pb.RawFrame.KIND_REST_SNAPSHOT
-            lane = Lane(code, entry.symbol, entry.native, REST_LINK, self._publish, kind)
+            start = lane.seq if lane is not None else 0
+            lane = Lane(code, entry.symbol, entry.native, REST_LINK, self._publish, kind, start)
             self._lanes[entry.symbol] = lane
         try:
             taken = lane.send(body, receive_time_ns)

@@ -6,37 +6,36 @@ that come faster than we may send melt into one request, and nothing queues up.
 1. New symbols are asked for before old ones are given up, unless the link would then hold too many.
 2. Where a request replaces the whole subscription, the full list is sent again; where nothing can be
    unsubscribed, symbols given up are forgotten (the link filters their frames).
-3. A refused request of several symbols is asked again in halves until the one that is refused stands
-   alone: it is reported, the others are served.
-4. A request that is not answered is asked again; after `MAX_ATTEMPTS` the link is called deaf.
+3. A refused request of several symbols is asked again in halves until the one that is refused stands alone: it is
+   reported, the others are served. An answer that names symbols concerns these alone.
+4. What is refused for a passing reason (haste, the exchange's own troubles) is asked again as it was, later.
+5. A request that is not answered is asked again; after `MAX_ATTEMPTS` the link is called deaf or, where it has
+   answered others meanwhile, the symbol refused.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from hoga.exchanges.base import ConnectionStrategy
+from services.ingest.refusals import Refusals, is_passing
+from services.ingest.requests import Request, Requests, Try
 
 ACK_PATIENCE_S = 10.0
 """How long an answer may take (ten seconds have been seen) before the request is repeated."""
+REFUSAL_S = 120.0
+"""How long a symbol that is refused is left alone; doubled each time."""
+SETBACK_S = 2.0
+"""The same for what is refused for a passing reason."""
+LONGEST_SETBACK_S = 300.0
 MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One subscribe or unsubscribe request on its way."""
-
-    natives: tuple[str, ...]
-    sent_s: float
-    subscribes: bool
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
 class Refusal:
-    """The exchange refused a request for good; `natives` is empty where it does not say which."""
+    """The exchange refused a request; `natives` is empty where it does not say which."""
 
     natives: tuple[str, ...]
     detail: str
@@ -45,17 +44,27 @@ class Refusal:
 class Subscriptions:
     """The subscription of one link. Times are seconds of any one monotonic clock."""
 
-    def __init__(self, strategy: ConnectionStrategy, *, ack_patience_s: float = ACK_PATIENCE_S) -> None:
+    def __init__(
+        self,
+        strategy: ConnectionStrategy,
+        *,
+        frames: Callable[[str], int] = lambda _native: 0,
+        ack_patience_s: float = ACK_PATIENCE_S,
+        refusal_s: float = REFUSAL_S,
+        setback_s: float = SETBACK_S,
+    ) -> None:
+        """`frames(native)` counts the frames that a symbol has sent on this link."""
         self._strategy = strategy
         self._ack_patience_s = ack_patience_s
+        self._setback_s = setback_s
+        self._refusals = Refusals(refusal_s, frames)
+        self._requests = Requests(frames)
         self._wanted: dict[str, None] = {}
         self._asked: dict[str, float] = {}
-        self._refused: dict[str, str] = {}
         self._renewals: dict[str, None] = {}
-        self._again: deque[tuple[tuple[str, ...], int]] = deque()
-        self._pending: dict[int, Request] = {}
+        self._again: deque[Try] = deque()
+        self._later: list[tuple[Try, float | None]] = []
         self._dirty = False
-        self._last_id = 0
         self.deaf = False
 
     # --- the wish
@@ -63,7 +72,7 @@ class Subscriptions:
     def want(self, natives: Iterable[str]) -> None:
         """The whole wish, replacing the one before."""
         self._wanted = dict.fromkeys(natives)
-        self._refused = {native: why for native, why in self._refused.items() if native in self._wanted}
+        self._refusals.keep(self._wanted)
         self._dirty = True
 
     def renew(self, native: str) -> bool:
@@ -72,19 +81,15 @@ class Subscriptions:
             return False
         if not self._strategy.replaces_subscription and self._strategy.unsubscribe([native], 1) is None:
             return False
-        self._refused.pop(native, None)
+        self._refusals.remove(native)
         self._renewals[native] = None
         self._dirty = True
         return True
 
     @property
-    def wanted(self) -> Iterable[str]:
-        return self._wanted.keys()
-
-    @property
     def refused(self) -> Mapping[str, str]:
         """Native id -> the exchange's reason."""
-        return self._refused
+        return self._refusals.reasons
 
     def asked_s(self, native: str) -> float | None:
         """When the symbol was last asked for; None where it was not."""
@@ -93,9 +98,9 @@ class Subscriptions:
     @property
     def settled(self) -> bool:
         """Everything wanted was asked for, and answered where the exchange answers."""
-        if self._dirty or self._again or self._renewals:
+        if self._dirty or self._again or self._later or self._renewals:
             return False
-        return not (self._strategy.acknowledges and self._pending)
+        return not (self._strategy.acknowledges and self._requests)
 
     # --- requests out
 
@@ -104,10 +109,10 @@ class Subscriptions:
         if self._renewals:
             return self._renew(now_s)
         while self._again:
-            natives, attempt = self._again.popleft()
-            natives = tuple(native for native in natives if native in self._wanted)
+            tried = self._again.popleft()
+            natives = tuple(native for native in tried.natives if native in self._wanted)
             if natives:
-                return self._subscribe(natives, now_s, attempt)
+                return self._subscribe(replace(tried, natives=natives), now_s)
         if not self._dirty:
             return None
         frame = self._replace(now_s) if self._strategy.replaces_subscription else self._difference(now_s)
@@ -132,49 +137,41 @@ class Subscriptions:
         return self._unsubscribe(natives, now_s)
 
     def _replace(self, now_s: float) -> str | None:
-        natives = tuple(native for native in self._wanted if native not in self._refused)
+        natives = tuple(native for native in self._wanted if native not in self._refusals)
         if not natives or self._asked.keys() == set(natives):
             return None
         self._asked.clear()
-        self._pending.clear()
-        return self._subscribe(natives, now_s, 1)
+        self._requests.clear()
+        return self._subscribe(Try(natives, self._requests.answers), now_s)
 
     def _difference(self, now_s: float) -> str | None:
         limits = self._strategy.limits
         new, old = self._new(), self._old()
         batch = new[: limits.symbols_per_request]
         if batch and (not old or len(self._asked) + len(batch) <= limits.symbols_per_link):
-            return self._subscribe(tuple(batch), now_s, 1)
+            return self._subscribe(Try(tuple(batch), self._requests.answers), now_s)
         if not old:
             return None
         frame = self._unsubscribe(old[: limits.symbols_per_request], now_s)
         return frame if frame is not None else self._difference(now_s)
 
     def _new(self) -> list[str]:
-        waiting = {native for natives, _ in self._again for native in natives}
-        known = (self._asked, self._refused, waiting)
+        waiting = {native for tried in (*self._again, *(late for late, _ in self._later)) for native in tried.natives}
+        known = (self._asked, self._refusals, waiting)
         return [native for native in self._wanted if not any(native in names for names in known)]
 
     def _old(self) -> list[str]:
         return [native for native in self._asked if native not in self._wanted]
 
-    def _subscribe(self, natives: tuple[str, ...], now_s: float, attempt: int) -> str:
-        self._asked.update(dict.fromkeys(natives, now_s))
-        request_id = self._remember(Request(natives, now_s, True, attempt))
-        return self._strategy.subscribe(natives, request_id)
+    def _subscribe(self, tried: Try, now_s: float) -> str:
+        self._asked.update(dict.fromkeys(tried.natives, now_s))
+        return self._strategy.subscribe(tried.natives, self._requests.add(tried, now_s, subscribes=True))
 
     def _unsubscribe(self, natives: list[str], now_s: float) -> str | None:
         self._forget(natives)
-        request_id = self._remember(Request(tuple(natives), now_s, False, 1))
-        frame = self._strategy.unsubscribe(natives, request_id)
-        if frame is None:
-            del self._pending[request_id]
-        return frame
-
-    def _remember(self, request: Request) -> int:
-        self._last_id += 1
-        self._pending[self._last_id] = request
-        return self._last_id
+        if self._strategy.unsubscribe(natives, 1) is None:
+            return None
+        return self._strategy.unsubscribe(natives, self._requests.add(Try(tuple(natives)), now_s, subscribes=False))
 
     def _forget(self, natives: Iterable[str]) -> None:
         for native in natives:
@@ -182,47 +179,81 @@ class Subscriptions:
 
     # --- answers in
 
-    def acknowledged(self, request_id: int | None) -> None:
-        self._take(request_id)
+    def acknowledged(self, request_id: int | None, natives: Sequence[str] = ()) -> None:
+        for request, answered in self._requests.answer(request_id, natives):
+            if request.subscribes:
+                self._refusals.remove(*answered)
 
-    def refuse(self, request_id: int | None, detail: str) -> Refusal | None:
+    def refuse(self, request_id: int | None, detail: str, natives: Sequence[str] = ()) -> Refusal | None:
         """Takes in a refusal; gives what is now known to be refused, None where it is being narrowed down."""
-        request = self._take(request_id)
-        if request is None or not request.subscribes:
-            return Refusal(request.natives if request else (), detail)
-        if self._strategy.replaces_subscription:
-            return Refusal(request.natives, detail)
-        self._forget(request.natives)
-        if len(request.natives) > 1:
-            middle = len(request.natives) // 2
-            self._again.append((request.natives[:middle], 1))
-            self._again.append((request.natives[middle:], 1))
+        taken = self._requests.answer(request_id, natives)
+        answered = [native for _, those in taken for native in those]
+        refused = [native for request, those in taken if request.subscribes for native in those]
+        if natives:  # and what was accepted before
+            refused += [native for native in natives if native in self._asked and native not in answered]
+        elif self._strategy.replaces_subscription:
+            refused = list(self._asked)
+        if not refused:
+            return Refusal(tuple(natives or answered), detail)
+        self._forget(refused)
+        tried = taken[0][0].tried if taken else Try((), self._requests.answers)
+        if is_passing(detail) or (self._strategy.replaces_subscription and not natives):
+            self._later.append((replace(tried, natives=tuple(refused), setbacks=tried.setbacks + 1), None))
+        elif natives or len(refused) == 1:
+            self._refusals.add(refused, detail)
+        else:
+            middle = len(refused) // 2
+            self._again += [Try(tuple(half), tried.answers) for half in (refused[:middle], refused[middle:])]
             return None
-        self._refused.update(dict.fromkeys(request.natives, detail))
-        return Refusal(request.natives, detail)
+        return Refusal(tuple(refused), detail)
 
-    def check(self, now_s: float, delivered: Mapping[str, bool]) -> None:
-        """Looks after unanswered requests. Symbols that `delivered` frames were evidently accepted."""
+    # --- time passes
+
+    def check(self, now_s: float) -> None:
+        """Looks after requests that nobody answers, and asks again for what was put off."""
+        self._refusals.remove(*self._requests.answered_by_frames())
+        for native in self._refusals.delivering():
+            self._refusals.remove(native)
+            self._asked.setdefault(native, now_s)
         if not self._strategy.acknowledges:
-            self._pending.clear()
-            return
-        for request_id, request in list(self._pending.items()):
-            if now_s - request.sent_s < self._ack_patience_s:
-                continue
-            del self._pending[request_id]
-            if not request.subscribes:
-                continue
-            silent = tuple(n for n in request.natives if n in self._wanted and not delivered.get(n, False))
-            if silent and request.attempt >= MAX_ATTEMPTS:
-                self.deaf = True
-            elif silent:
-                self._forget(silent)
-                self._again.append((silent, request.attempt + 1))
+            for request in self._requests:
+                self._refusals.remove(*request.open)
+            self._requests.clear()
+        for request in self._requests.expired(now_s - self._ack_patience_s):
+            if request.subscribes:
+                self._unanswered(request)
+        self._ask_late(now_s)
+        due, size = self._refusals.take_due(now_s), self._strategy.limits.symbols_per_request
+        for start in range(0, len(due), size):
+            self._ask_again(Try(tuple(due[start : start + size]), self._requests.answers))
 
-    def _take(self, request_id: int | None) -> Request | None:
-        """The request that an answer belongs to; without an id the oldest, as answers keep the order."""
-        if request_id is not None:
-            return self._pending.pop(request_id, None)
-        if not self._pending:
-            return None
-        return self._pending.pop(next(iter(self._pending)))
+    def _unanswered(self, request: Request) -> None:
+        silent = [native for native in request.open if native in self._wanted]
+        self._forget(silent)
+        refused = [native for native in silent if native in self._refusals]
+        natives = tuple(native for native in silent if native not in self._refusals)
+        self._refusals.add(refused)
+        tried = replace(request.tried, natives=natives, attempt=request.tried.attempt + 1)
+        if natives and tried.attempt <= MAX_ATTEMPTS:
+            self._ask_again(tried)
+        elif natives and self._requests.answers > tried.answers:
+            self._refusals.add(natives, "the subscription was never answered")
+        elif natives:
+            self.deaf = True
+
+    def _ask_late(self, now_s: float) -> None:
+        later, self._later = self._later, []
+        for tried, due_s in later:
+            pause_s = min(self._setback_s * 2 ** min(tried.setbacks - 1, 20), LONGEST_SETBACK_S)
+            if due_s is not None and now_s >= due_s:
+                self._ask_again(tried)
+            else:
+                self._later.append((tried, now_s + pause_s if due_s is None else due_s))
+
+    def _ask_again(self, tried: Try) -> None:
+        if not self._strategy.replaces_subscription:
+            self._again.append(tried)
+            return
+        self._refusals.remove(*tried.natives)
+        self._forget(tried.natives)
+        self._dirty = True

@@ -6,9 +6,14 @@ sort (heartbeats included) is younger than the exchange's idle timeout. Quiet sy
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 from hoga.wire import pb
+
+THROWN_AWAY = "ingest threw frames away: the bus did not take them"
+SETTLED_NS = 3_000_000_000
+"""A link that is up for so long has brought the snapshots of its subscriptions."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,9 @@ class Slot:
     heard_ns: int
     reconnects: int = 0
     dropped: int = 0
+    instance: str = ""
+    age_ns: int = 0
+    """How long it has been connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +39,7 @@ class Change:
     covered: frozenset[str] = frozenset()
     """Symbols that have a live link from now on."""
     moved: frozenset[str] = frozenset()
-    """Symbols that another live link took over without a break."""
+    """Symbols that another live link carries on without a break."""
     broken: dict[str, str] = field(default_factory=dict)
     """Symbols that are covered but missed something: frames were thrown away, or a break went unreported."""
     lost: dict[str, str] = field(default_factory=dict)
@@ -57,36 +65,57 @@ class Coverage:
         """Whether a live link carries the symbol."""
         return any(slot.live and symbol in slot.symbols for slot in self._slots.values())
 
+    def settled(self, symbol: str) -> bool:
+        """Whether every live link that carries the symbol has done so for a while."""
+        ages = [slot.age_ns for slot in self._slots.values() if slot.live and symbol in slot.symbols]
+        return bool(ages) and min(ages) > SETTLED_NS
+
     def status(self, message: pb.LinkStatus, now_ns: int) -> Change:
         """Takes one report."""
         name = message.slot or message.link
         symbols = frozenset(message.symbols)
         live, reason = self._judge(message)
         known = self._slots.get(name)
-        if known is not None and known.live and live and known.symbols == symbols:
-            return self._same(known, message, reason, now_ns)
+        age_ns = message.time_ns - message.connected_time_ns if message.connected_time_ns else 0
+        counts = (message.reconnects, message.dropped)
+        fresh = Slot(message.link, symbols, live, reason, now_ns, *counts, message.instance, age_ns)
+        stays = known is not None and known.live and live
+        if known is not None and stays and known.symbols == symbols:
+            self._slots[name] = fresh
+            return self._continued(known, fresh, symbols)
         before = self._view()
         if message.state == pb.LinkState.LINK_STATE_CLOSED and not symbols:
             self._slots.pop(name, None)
         else:
-            self._slots[name] = Slot(message.link, symbols, live, reason, now_ns, message.reconnects, message.dropped)
-        return self._difference(before)
+            self._slots[name] = fresh
+        change = self._difference(before)
+        returned = known is not None and live and not stays and fresh.instance == known.instance
+        if known is not None and returned and fresh.dropped > known.dropped:
+            return replace(change, broken=dict.fromkeys(symbols, THROWN_AWAY))
+        if known is None or not stays:
+            return change
+        also = self._continued(known, fresh, known.symbols & symbols)
+        return replace(change, moved=change.moved | also.moved, broken=also.broken)
 
-    def _same(self, known: Slot, message: pb.LinkStatus, reason: str, now_ns: int) -> Change:
-        """A live slot that stays live: did its link change, did it lose anything?"""
-        before = (known.link, known.reconnects, known.dropped)
-        known.link, known.reconnects, known.dropped = message.link, message.reconnects, message.dropped
-        known.reason, known.heard_ns = reason, now_ns
-        if before == (known.link, known.reconnects, known.dropped):
+    def _continued(self, known: Slot, fresh: Slot, symbols: frozenset[str]) -> Change:
+        """A live slot that stays live with these symbols: did its link change, did it lose anything?"""
+        if (known.link, known.reconnects, known.dropped) == (fresh.link, fresh.reconnects, fresh.dropped):
             return NOTHING
         self._note_links()
-        if known.dropped > before[2]:
-            return Change(broken=dict.fromkeys(known.symbols, "ingest threw frames away: the bus did not take them"))
-        if known.link == before[0]:
+        restarted = fresh.instance != known.instance
+        if fresh.dropped > (0 if restarted else known.dropped):
+            return Change(broken=dict.fromkeys(symbols, THROWN_AWAY))
+        if fresh.link == known.link:
             return NOTHING  # the end of a planned reconnect
-        if known.reconnects > before[1]:
-            return Change(broken=dict.fromkeys(known.symbols, "the link was lost and replaced"))
-        return Change(moved=known.symbols)
+        if restarted or fresh.reconnects > known.reconnects:
+            twice = symbols & self._carried_by_others(fresh)
+            return Change(moved=twice, broken=dict.fromkeys(symbols - twice, "the link was lost and replaced"))
+        return Change(moved=symbols)
+
+    def _carried_by_others(self, slot: Slot) -> frozenset[str]:
+        """The symbols that another live slot carries."""
+        others = [other.symbols for other in self._slots.values() if other is not slot and other.live]
+        return frozenset[str]().union(*others)
 
     def tick(self, now_ns: int) -> Change:
         """Links whose reports have stopped are no longer live."""
@@ -112,22 +141,24 @@ class Coverage:
             return False, f"nothing arrived on the link for {message.last_frame_age_ns / 1e9:.0f} s"
         return True, ""
 
-    def _view(self) -> tuple[set[str], set[str]]:
-        live: set[str] = set()
+    def _view(self) -> tuple[Counter[str], set[str]]:
+        """(symbol -> live slots that carry it, symbols that any slot is meant to carry)."""
+        live: Counter[str] = Counter()
         meant: set[str] = set()
         for slot in self._slots.values():
             meant |= slot.symbols
             if slot.live:
-                live |= slot.symbols
+                live.update(slot.symbols)
         return live, meant
 
-    def _difference(self, before: tuple[set[str], set[str]]) -> Change:
+    def _difference(self, before: tuple[Counter[str], set[str]]) -> Change:
         self._note_links()
         live_before, meant_before = before
         live, meant = self._view()
         return Change(
-            covered=frozenset(live - live_before),
-            lost={symbol: self._why(symbol) for symbol in (live_before & meant) - live},
+            covered=frozenset(live.keys() - live_before.keys()),
+            moved=frozenset(symbol for symbol, count in live.items() if count < live_before[symbol]),
+            lost={symbol: self._why(symbol) for symbol in (live_before.keys() & meant) - live.keys()},
             dropped=frozenset(meant_before - meant),
         )
 

@@ -10,7 +10,7 @@ from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import Stamp, State
-from hoga.exchanges.base import Exchange
+from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
 from hoga.runtime.logs import RateLimited
 from hoga.wire import packing, pb
@@ -29,25 +29,43 @@ LOGGED = {
     FactKind.CROSSED: logging.WARNING,
     FactKind.REJECTED: logging.WARNING,
     FactKind.CHECKSUM_MISMATCH: logging.WARNING,
+    FactKind.AUDIT_MISMATCH: logging.ERROR,
+    FactKind.DISAGREEMENT: logging.ERROR,
+    FactKind.RENUMBERED: logging.INFO,
     FactKind.STALE: logging.INFO,
     FactKind.HALTED: logging.INFO,
 }
 """Facts that are worth a line; of each kind and exchange one in ten seconds, the others are counted."""
-_limited = RateLimited(logging.getLogger(__name__), interval_s=10.0)
+log = logging.getLogger(__name__)
+_limited = RateLimited(log, interval_s=10.0)
 
 
 class Lag:
     """How far behind frames are by the time they are taken from the bus.
 
-    The least difference seen between ingest's clock and ours stands for the clocks; what is more is waiting."""
+    The least difference seen between ingest's clock and ours stands for the clocks; what is more is waiting. A clock
+    that is set back while frames are on their way makes a few of them look absurdly early: when differences are what
+    they were before, so is the measure."""
 
-    def __init__(self) -> None:
+    def __init__(self, step_ns: int) -> None:
+        """`step_ns`: a difference that falls by more at once speaks of a clock."""
+        self._step_ns = step_ns
         self._least_ns: int | None = None
+        self._before_ns: int | None = None
+        """The measure before a step."""
 
     def behind(self, difference_ns: int) -> int:
-        if self._least_ns is None or difference_ns < self._least_ns:
-            self._least_ns = difference_ns
-        return difference_ns - self._least_ns
+        least = self._least_ns
+        if least is None:
+            least = difference_ns
+        elif difference_ns < least:
+            if least - difference_ns > self._step_ns:
+                self._before_ns = least
+            least = difference_ns
+        elif self._before_ns is not None and abs(difference_ns - self._before_ns) <= self._step_ns:
+            least, self._before_ns = min(difference_ns, self._before_ns), None
+        self._least_ns = least
+        return difference_ns - least
 
 
 class Desk:
@@ -59,6 +77,7 @@ class Desk:
         *,
         epoch: int,
         late_ns: int,
+        audit_every_ns: int = 0,
         publisher: Publisher,
         mender: Mender,
         meters: Meters,
@@ -74,10 +93,17 @@ class Desk:
         self._forget_at_ns: dict[str, int] = {}
         self._last_revisions: dict[str, int] = {}
         self._late_ns = late_ns
-        self._lag = Lag()
+        self._audit_every_ns = audit_every_ns
+        """0: never."""
+        self._audit_at_ns = 0
+        self._lag = Lag(late_ns)
+        self._instruments: dict[str, pb.Instrument] = {}
 
     def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
         """One raw frame of this exchange, taken from the bus at the wall time `time_ns`."""
+        if not frame.symbol:
+            self._between(frame, stamp)
+            return
         entry = self._entry(frame.symbol)
         if entry is None:
             return
@@ -85,13 +111,15 @@ class Desk:
         self._meters.frame(snapshot)
         if not entry.native:
             entry.native = frame.native_symbol
+            entry.instrument = self._instruments.get(frame.symbol)
         elif entry.native != frame.native_symbol:
             self._meters.foreign()  # another market under this symbol: its ids and levels are not ours
             return
         try:
             payload = packing.unpack(frame)
         except FrameError as error:
-            refuse = entry.keeper.refuse_snapshot(error) if snapshot else entry.keeper.reject(error, stamp)
+            keeper = entry.keeper
+            refuse = keeper.refuse_snapshot(error) if snapshot else keeper.reject(error, stamp, frame.link)
             self._carry_out(entry, refuse, frame.payload)
             return
         if snapshot:
@@ -100,14 +128,68 @@ class Desk:
             self._carry_out(entry, actions, payload)
             return
         lost = entry.lost_before(frame.link, frame.link_seq)
-        if lost:
-            self._carry_out(entry, entry.keeper.bus_loss(lost))
+        readable = self._connection(frame, payload, stamp)
+        if lost > 0:
+            self._carry_out(entry, entry.keeper.bus_loss(lost, frame.link, stamp))
+        if not readable or (lost < 0 and self.exchange.traits.by_link):
+            return  # nothing else tells a delta of the past from a new one
         actions = self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
         self._carry_out(entry, actions, payload)
         behind_ns = self._lag.behind(time_ns - stamp.wall_ns)
         if behind_ns > self._late_ns:
             reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
             self._carry_out(entry, entry.keeper.outdate(reason))
+
+    def _between(self, frame: pb.RawFrame, stamp: Stamp) -> None:
+        """A frame of a connection that is of no symbol: only its number counts."""
+        try:
+            payload = packing.unpack(frame)
+        except FrameError:
+            return  # the next number tells that this one is missing
+        if self.exchange.strategy.route(payload).kind is RouteKind.UNKNOWN:
+            return  # as above: it may have held levels
+        self._connection(frame, payload, stamp)
+
+    def _connection(self, frame: pb.RawFrame, payload: bytes, stamp: Stamp) -> bool:
+        """Whether a frame is to be read, by the number that its connection gave it."""
+        readable, found = self.shelf.connection(payload, frame.link, stamp)
+        for symbol, actions in found:
+            if symbol in self.entries:
+                self._carry_out(self.entries[symbol], actions)
+        return readable
+
+    def instruments(self, message: pb.InstrumentList, stamp: Stamp) -> None:
+        """What the exchange lists now: halts, resumptions, contract sizes, and symbols that moved to another market."""
+        self._instruments = {one.symbol: one for one in message.instruments}
+        for symbol, entry in list(self.entries.items()):
+            if symbol in self._forget_at_ns:
+                continue  # nobody collects it: that is why it is halted
+            listed = self._instruments.get(symbol)
+            if listed is not None and entry.native and listed.native_symbol != entry.native:
+                self._rename(entry, listed.native_symbol, stamp)
+                continue
+            entry.instrument = listed
+            self._carry_out(entry, entry.keeper.halt(self._halted(symbol)))
+
+    def _halted(self, symbol: str) -> str:
+        """Why the exchange does not trade a symbol; empty where it does, or nobody knows."""
+        listed = self._instruments.get(symbol)
+        if listed is None:
+            return f"{self.exchange.name} does not list the symbol (any more)" if self._instruments else ""
+        return (
+            "" if listed.trading else f"{self.exchange.name} has halted the symbol ({listed.status or 'not trading'})"
+        )
+
+    def _rename(self, entry: Entry, native: str, stamp: Stamp) -> None:
+        """The symbol is another market now: its book begins anew, and what is left of the old one is not ours."""
+        log.info("%s %s is %s now, it was %s", self.exchange.code, entry.symbol, native, entry.native)
+        self._forget(entry.symbol)
+        fresh = self._entry(entry.symbol)
+        if fresh is not None:
+            fresh.native, fresh.instrument = native, self._instruments.get(entry.symbol)
+            if self.coverage.covers(entry.symbol):
+                self._cover_one(fresh, stamp)
+            self._publisher.changed(fresh)
 
     def status(self, message: pb.LinkStatus, stamp: Stamp) -> None:
         """One report on a link of this exchange."""
@@ -124,13 +206,27 @@ class Desk:
         self._cover(self.coverage.tick(stamp.mono_ns), stamp)
         for symbol, actions in self.shelf.tick(stamp):
             self._carry_out(self.entries[symbol], actions)
+        self._audit_next(stamp)
         self._publisher.repeat_quiet(self.entries.values(), stamp.mono_ns)
         for symbol in [symbol for symbol, at_ns in self._forget_at_ns.items() if stamp.mono_ns >= at_ns]:
             self._forget(symbol)
 
+    def _audit_next(self, stamp: Stamp) -> None:
+        """One book of the exchange at a time is compared with a fresh snapshot, each in its turn."""
+        if not self._audit_every_ns or stamp.mono_ns < self._audit_at_ns:
+            return
+        self._audit_at_ns = stamp.mono_ns + self._audit_every_ns
+        live = [entry for entry in self.entries.values() if entry.keeper.state is State.LIVE]
+        if not live or any(entry.keeper.auditing for entry in live):
+            return
+        entry = min(live, key=lambda one: one.audited_at_ns)
+        entry.audited_at_ns = stamp.mono_ns
+        self._carry_out(entry, entry.keeper.audit(stamp))
+
     def state_counts(self) -> Counter[State]:
         counts = Counter(entry.keeper.state for entry in self.entries.values())
         self._meters.states(counts)
+        self._meters.checked(entry.keeper.counters for entry in self.entries.values())
         return counts
 
     def retire(self, reason: str, stamp: Stamp) -> list[Entry]:
@@ -144,6 +240,7 @@ class Desk:
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
             keeper = self.shelf.keeper(symbol)
             keeper.live_links = self.coverage.live_links
+            keeper.halt(self._halted(symbol))
             if not self.coverage.covers(symbol):
                 keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
             entry = Entry(self.exchange, symbol, keeper, self._epoch, self._last_revisions.pop(symbol, 0))
@@ -185,6 +282,7 @@ class Desk:
                 self._carry_out(entry, entry.keeper.halt("the symbol is no longer collected"))
 
     def _cover_one(self, entry: Entry, stamp: Stamp) -> None:
+        entry.keeper.settled_link = self.coverage.settled(entry.symbol)
         self._carry_out(entry, entry.keeper.link_up(stamp))
         self._carry_out(entry, entry.keeper.open(stamp))
 
@@ -199,8 +297,8 @@ class Desk:
                     self._log(entry, action)
                 case RequestSnapshot(priority=priority):
                     self._mender.snapshot(self.exchange.code, entry.symbol, priority)
-                case Resubscribe():
-                    self._mender.resubscribe(self.exchange.code, entry.symbol)
+                case Resubscribe(link=link):
+                    self._mender.resubscribe(self.exchange.code, entry.symbol, link)
 
     def _log(self, entry: Entry, note: Note) -> None:
         level = LOGGED.get(note.kind)

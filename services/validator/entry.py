@@ -18,11 +18,13 @@ class Entry:
         "_event_at_ns",
         "_event_tokens",
         "_link_seqs",
+        "audited_at_ns",
         "book_subject",
         "conflated",
         "epoch",
         "event_subject",
         "exchange",
+        "instrument",
         "keeper",
         "native",
         "published_at_ns",
@@ -39,11 +41,15 @@ class Entry:
         self.epoch = epoch
         self.native = ""
         """The exchange's own id, known from the first frame."""
+        self.instrument: pb.Instrument | None = None
+        """As the exchange lists it, where that is known."""
         self.revision = revision
         self.conflated = 0
         self.published_at_ns = 0
         """Monotonic; 0 before the first."""
         self.published_state = 0
+        self.audited_at_ns = 0
+        """Monotonic; when its last audit began."""
         self.book_subject = subjects.book(exchange.code, symbol)
         self.event_subject = subjects.event(exchange.code, symbol)
         self._link_seqs: dict[str, int] = {}
@@ -58,17 +64,21 @@ class Entry:
             native_symbol=self.native,
             verified=self.exchange.traits.verified,
             epoch=self.epoch,
+            proven_levels=self.exchange.traits.proven_levels,
         )
+        if self.instrument is not None and self.instrument.contract_size:
+            message.contract_size = self.instrument.contract_size
+            message.contract_currency = self.instrument.contract_currency
         books.fill_book(message, self.keeper, depth)
         return message
 
     def lost_before(self, link: str, link_seq: int) -> int:
-        """How many frames of this link and symbol are missing before this one."""
-        last = self._link_seqs.get(link)
+        """How many frames of this link and symbol are missing before this one; -1 where it is not new."""
+        last = self._link_seqs.pop(link, None)
         if last is None and len(self._link_seqs) >= REMEMBERED_LINKS:
             del self._link_seqs[next(iter(self._link_seqs))]
-        self._link_seqs[link] = link_seq
-        return 0 if last is None else max(link_seq - last - 1, 0)
+        self._link_seqs[link] = link_seq if last is None else max(link_seq, last)
+        return 0 if last is None else max(link_seq - last - 1, -1)
 
     def may_announce(self, mono_ns: int) -> bool:
         """Whether one more event may go out now: a broken feed must not flood the bus with its troubles."""

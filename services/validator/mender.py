@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+
+from google.protobuf.message import DecodeError
 
 from hoga.domain.errors import BusError
 from hoga.runtime.bus import Bus
@@ -13,6 +16,7 @@ from services.validator.metrics import Meters
 
 MAX_ASKING = 1024
 TIMEOUT_S = 3.0
+AGAIN_S = 0.25
 log = logging.getLogger(__name__)
 
 
@@ -20,7 +24,7 @@ class Mender:
     def __init__(self, bus: Bus, meters: Meters) -> None:
         self._bus = bus
         self._meters = meters
-        self._asking: dict[tuple[str, str, str], asyncio.Task[None]] = {}
+        self._asking: dict[tuple[str, str, str, bytes], asyncio.Task[None]] = {}
         self._limited = RateLimited(log, interval_s=10.0)
 
     def snapshot(self, exchange: str, symbol: str, priority: int) -> None:
@@ -28,28 +32,38 @@ class Mender:
         request = pb.SnapshotRequest(symbol=symbol, priority=priority)
         self._ask("snapshot", exchange, symbol, request.SerializeToString())
 
-    def resubscribe(self, exchange: str, symbol: str) -> None:
-        """Asks for a fresh in-band snapshot."""
-        self._ask("resubscribe", exchange, symbol, pb.ResubscribeRequest(symbol=symbol).SerializeToString())
+    def resubscribe(self, exchange: str, symbol: str, link: str = "") -> None:
+        """Asks for a fresh in-band snapshot, over `link` where one is named."""
+        self._ask("resubscribe", exchange, symbol, pb.ResubscribeRequest(symbol=symbol, link=link).SerializeToString())
 
     def _ask(self, method: str, exchange: str, symbol: str, payload: bytes) -> None:
-        key = (method, exchange, symbol)
+        key = (method, exchange, symbol, payload)
         if key in self._asking or len(self._asking) >= MAX_ASKING:
             return
         self._meters.of(exchange).requested(method)
-        task = asyncio.get_running_loop().create_task(self._request(key, payload))
+        task = asyncio.get_running_loop().create_task(self._request(key))
         self._asking[key] = task
         task.add_done_callback(lambda _: self._asking.pop(key, None))
 
-    async def _request(self, key: tuple[str, str, str], payload: bytes) -> None:
-        method, exchange, symbol = key
-        try:
-            answer = await self._bus.request(subjects.rpc(method, exchange), payload, timeout_s=TIMEOUT_S)
-            error = pb.RpcReply.FromString(answer).error
-        except BusError as failure:
-            error = str(failure)
+    async def _request(self, key: tuple[str, str, str, bytes]) -> None:
+        method, exchange, symbol, payload = key
+        error = await self._deliver(subjects.rpc(method, exchange), payload)
         if error:
             self._meters.of(exchange).refused()
             self._limited.log(
                 logging.WARNING, f"{method} {exchange}", "%s of %s %s: %s", method, exchange, symbol, error
             )
+
+    async def _deliver(self, subject: str, payload: bytes) -> str:
+        """The answer's error, empty where the request was accepted. Ingest may just be coming back to the bus, as after
+        a restart of it: while nobody answers the request is repeated for a moment."""
+        give_up_s = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                return pb.RpcReply.FromString(await self._bus.request(subject, payload, timeout_s=TIMEOUT_S)).error
+            except DecodeError as failure:
+                return f"the answer is no RpcReply: {failure}"
+            except BusError as failure:
+                if time.monotonic() >= give_up_s:
+                    return str(failure)
+            await asyncio.sleep(AGAIN_S)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from hoga.domain.actions import FactKind
+from hoga.domain.keeper import Counters
 from hoga.domain.types import State
 from hoga.runtime.health import ExchangeCounts, HealthBoard
 from hoga.runtime.metrics import LATENCY_BUCKETS_S
@@ -18,6 +21,8 @@ FACTS = Counter("hoga_validator_facts_total", "Facts about books, by kind", ["ex
 SUPPRESSED = Counter("hoga_validator_events_suppressed_total", "Events not announced: too many at once", ["exchange"])
 REQUESTS = Counter("hoga_validator_mend_requests_total", "Snapshots and the like asked for", ["exchange", "kind"])
 REFUSED = Counter("hoga_validator_mend_refusals_total", "Such requests that ingest did not accept", ["exchange"])
+AUDITS = Counter("hoga_validator_audits_total", "Books compared with fresh snapshots", ["exchange", "outcome"])
+CHECKSUMS = Counter("hoga_validator_checksums_total", "Checksums of the exchange verified", ["exchange", "outcome"])
 STATES = Gauge("hoga_validator_books", "Books by state", ["exchange", "state"])
 LATENCY = Histogram(
     "hoga_validator_latency_seconds",
@@ -53,6 +58,8 @@ class ExchangeMeters:
         self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe")}
         self._refused = REFUSED.labels(code)
         self._foreign = FOREIGN.labels(code)
+        self._checked = {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}
+        self._checked |= {outcome: (0, CHECKSUMS.labels(code, outcome)) for outcome in ("right", "wrong")}
 
     def frame(self, snapshot: bool) -> None:
         self._counts.raw_messages += 1
@@ -75,6 +82,21 @@ class ExchangeMeters:
         name = _COUNT_OF_FACT.get(kind)
         if name is not None:
             setattr(self._counts, name, getattr(self._counts, name) + 1)
+
+    def checked(self, counters: Iterable[Counters]) -> None:
+        """Sums over all books so far; what was counted here before is taken off."""
+        sums: dict[str, int] = dict.fromkeys(self._checked, 0)
+        for one in counters:
+            sums["agreed"] += one.audits_agreed
+            sums["disagreed"] += one.audits_disagreed
+            sums["open"] += one.audits_open
+            sums["right"] += one.checksum_ok
+            sums["wrong"] += one.checksum_bad
+        for outcome, total in sums.items():
+            seen, metric = self._checked[outcome]
+            if total > seen:
+                metric.inc(total - seen)
+            self._checked[outcome] = (total, metric)
 
     def event_suppressed(self) -> None:
         self._suppressed.inc()

@@ -58,6 +58,7 @@ class Validator:
                 ),
                 epoch=self.epoch,
                 late_ns=int(settings.validator.stale_after_s * 1e9),
+                audit_every_ns=int(settings.validator.audit_interval_s * 1e9),
                 publisher=self._publisher,
                 mender=mender,
                 meters=meters,
@@ -78,11 +79,16 @@ class Validator:
         for code in self.desks:
             await bus.serve(subjects.rpc("book", code), self._on_book_request)
         await bus.subscribe(subjects.link("*"), self._on_link)
+        for code in self.desks:
+            await bus.subscribe_last(subjects.INSTRUMENTS_STREAM, subjects.instruments(code), self._on_instruments)
         await bus.subscribe(subjects.raw("*"), self._on_raw)
         log.info("validating %s; epoch %d", ", ".join(self.desks), self.epoch)
-        next_counts_ns = 0
+        next_counts_ns, slow_dropped = 0, bus.slow_dropped
         while not self._ctx.stopping.is_set():
             stamp = self._ctx.now()
+            if bus.slow_dropped != slow_dropped:
+                slow_dropped = bus.slow_dropped
+                self._deafened("messages were lost: this process was too slow for the bus")
             for code, desk in self.desks.items():
                 try:
                     desk.tick(stamp)
@@ -115,6 +121,15 @@ class Validator:
             return
         desk.status(status, self._ctx.now())
 
+    def _on_instruments(self, subject: str, payload: bytes) -> None:
+        try:
+            message = pb.InstrumentList.FromString(payload)
+            desk = self.desks[message.exchange]
+        except (DecodeError, KeyError) as error:
+            self._unreadable(subject, error)
+            return
+        desk.instruments(message, self._ctx.now())
+
     async def _on_book_request(self, subject: str, payload: bytes) -> bytes:
         try:
             request = pb.BookRequest.FromString(payload)
@@ -127,11 +142,15 @@ class Validator:
         return pb.BookReply(book=full_book(entry, request.depth)).SerializeToString()
 
     def _on_connection(self, connected: bool) -> None:
+        if not connected:
+            self._deafened("the bus was away: what was sent meanwhile is lost")
         for desk in self.desks.values():
-            if not connected:
-                desk.deafened("the bus was away: what was sent meanwhile is lost", self._ctx.now())
             for entry in desk.entries.values():
                 self._publisher.changed(entry)
+
+    def _deafened(self, reason: str) -> None:
+        for desk in self.desks.values():
+            desk.deafened(reason, self._ctx.now())
 
     def _unreadable(self, subject: str, error: Exception) -> None:
         UNREADABLE.inc()

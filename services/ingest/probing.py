@@ -1,0 +1,56 @@
+"""Does the link still answer? Pure: moments of one monotonic clock in, verdicts out.
+
+A connection whose other end is gone stays open and silent, so it is asked.
+
+1. A question is put soon after connecting, and again whenever nothing at all has arrived for `quiet_s`.
+2. A sign of life that answers (a pong, or what the exchange routes as ALIVE) while a question is open proves that
+   this link answers questions. Any other frame shows that it lives, and proves nothing.
+3. On a link that has proven it, a question that stays open for `answer_s` with nothing else arriving is the end.
+4. While a write hangs no question can be put: then silence alone counts, for as long as both would have taken.
+5. On a link that has never answered, only the exchange's idle timeout counts: not every exchange answers.
+"""
+
+from __future__ import annotations
+
+
+class Probing:
+    """The questions of one link. `last_s` is always when the last frame of any sort arrived."""
+
+    def __init__(self, *, quiet_s: float, answer_s: float, idle_s: float) -> None:
+        self.proven = False
+        self.answer_s = answer_s
+        self._quiet_s = quiet_s
+        self._idle_s = idle_s
+        self._asked_s: float | None = None
+        self._first = True
+
+    @property
+    def first(self) -> bool:
+        """No question has been put yet."""
+        return self._first
+
+    def due_s(self, last_s: float) -> float:
+        """When the next question falls due, should nothing arrive until then; infinite while one is open."""
+        open_ = self._asked_s is not None and self._asked_s >= last_s
+        return float("inf") if open_ else last_s + self._quiet_s
+
+    def asked(self, now_s: float) -> None:
+        self._first = False
+        self._asked_s = now_s
+
+    def answered(self) -> None:
+        if self._asked_s is not None:
+            self.proven = True
+            self._asked_s = None
+
+    def verdict(self, now_s: float, last_s: float, writing_s: float | None) -> str:
+        """Why the link is dead, "" while it is not. `writing_s`: since when a write is under way, if one is."""
+        if now_s - last_s > self._idle_s:
+            return f"nothing arrived for {self._idle_s:g} s"
+        if not self.proven:
+            return ""
+        if self._asked_s is not None and self._asked_s >= last_s and now_s - self._asked_s > self.answer_s:
+            return f"a question was not answered for {self.answer_s:g} s, and nothing else arrived"
+        if writing_s is not None and now_s - max(writing_s, last_s) > self._quiet_s + self.answer_s:
+            return f"a write hung for {now_s - writing_s:.1f} s, and nothing arrived"
+        return ""
