@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,7 @@ SAMPLES: dict[str, Samples] = {
         rest_errors=[b'{"error":{"name":404,"message":"Code not found"}}'],
     ),
 }
+
+for _module in sorted(pkgutil.iter_modules([str(Path(__file__).parent)]), key=lambda module: module.name):
+    if _module.name.startswith("samples_"):
+        SAMPLES |= importlib.import_module(f"{__package__}.{_module.name}").SAMPLES

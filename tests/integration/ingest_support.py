@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from hoga.exchanges import upbit
-from hoga.exchanges.base import Exchange, Heartbeat, Limits
+from hoga.exchanges.base import Continuity, Exchange, Heartbeat, Limits
 from hoga.exchanges.binance import future
 from hoga.runtime.config import ExchangeSettings, IngestSettings, Settings
 from hoga.testing.fake_bus import FakeBus
@@ -55,6 +55,11 @@ class Connection:
         self.pongs: list[bytes] = []
         self.open = True
 
+    def freeze(self) -> None:
+        """Half open: the connection stays, and nobody reads it any more."""
+        assert self.transport is not None
+        self.transport.pause_reading()
+
     def reset(self) -> None:
         """RST: the connection is gone without a word."""
         assert self.transport is not None
@@ -78,6 +83,10 @@ class Venue:
         self.ids: Counter[str] = Counter()
         self.rest_times: dict[str, list[float]] = defaultdict(list)
         self.refused: set[str] = set()
+        self.refusal = "Invalid request: no such stream"
+        self.bases: dict[str, str] = {}
+        """Native id -> base currency, where it is not the id without USDT."""
+        self.halted: set[str] = set()
         self.deaf = False
         self.silent = False
         self.handshake: Callable[[], web.Response | None] = lambda: None
@@ -101,12 +110,24 @@ class Venue:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    def exchange(self, *, heartbeat: Heartbeat | None = None, **limits: Any) -> Exchange:
-        """The exchange to collect; `limits` override LIMITS."""
+    def exchange(
+        self,
+        *,
+        heartbeat: Heartbeat | None = None,
+        own: dict[str, Any] | None = None,
+        continuity: Continuity | None = None,
+        **limits: Any,
+    ) -> Exchange:
+        """The exchange to collect; `limits` override LIMITS, `own` the strategy, `continuity` what it can prove."""
         base = upbit.EXCHANGE if self.units else future.EXCHANGE
         chosen = replace(LIMITS, **limits)
-        strategy = type("Strategy", (type(base.strategy),), {"limits": chosen, "heartbeat": heartbeat})()
-        return replace(base, strategy=strategy)
+        names = {"limits": chosen, "heartbeat": heartbeat, **(own or {})}
+        strategy = type("Strategy", (type(base.strategy),), names)()
+        if continuity is None:
+            return replace(base, strategy=strategy)
+        traits = replace(base.traits, continuity=continuity)
+        handler = type("Handler", (type(base.handler),), {"traits": traits})()
+        return replace(base, strategy=strategy, handler=handler)
 
     def settings(self, ingest: IngestSettings = FAST, **exchange: Any) -> Settings:
         code = upbit.EXCHANGE.code if self.units else future.EXCHANGE.code
@@ -178,9 +199,9 @@ class Venue:
         markets = [
             {
                 "symbol": native,
-                "baseAsset": native.removesuffix("USDT"),
+                "baseAsset": self.bases.get(native, native.removesuffix("USDT")),
                 "quoteAsset": "USDT",
-                "status": "TRADING",
+                "status": "BREAK" if native in self.halted else "TRADING",
                 "contractType": "PERPETUAL",
                 "filters": [],
             }
@@ -219,12 +240,14 @@ class Venue:
             elif request.get("method") in ("SUBSCRIBE", "UNSUBSCRIBE"):
                 connection.requests.append(request)
                 await self._subscription(connection, request)
+            elif request.get("method") == "LIST_SUBSCRIPTIONS" and not self.silent:
+                await connection.socket.send_str(msgspec.json.encode({"result": [], "id": request["id"]}).decode())
 
     async def _subscription(self, connection: Connection, request: dict[str, Any]) -> None:
         natives = {param.partition("@")[0].upper() for param in request["params"]}
         if request["method"] == "SUBSCRIBE":
             if natives & self.refused:
-                reply: dict[str, Any] = {"code": 2, "msg": "Invalid request: no such stream", "id": request["id"]}
+                reply: dict[str, Any] = {"code": 2, "msg": self.refusal, "id": request["id"]}
                 await connection.socket.send_bytes(msgspec.json.encode(reply))
                 return
             connection.subscribed |= natives

@@ -286,6 +286,20 @@ async def test_a_symbol_is_resubscribed_alone(venue):
         assert len(venue.connections) == 1
 
 
+async def test_during_an_overlap_a_symbol_is_resubscribed_on_the_link_that_is_meant(venue):
+    settings = venue.settings(FAST.__class__(**{**as_dict(FAST), "overlap_s": 60.0}))
+    async with collecting(venue, ["C000-USDT", "C001-USDT"], settings=settings, patience=PATIENCE) as connector:
+        slot = next(iter(connector.parts.pool))
+        old = slot.link
+        slot.replace("test")
+        await until(lambda: slot.link is not old and slot.ready)
+        for name, expected in ((old.name, [3, 1]), (slot.link.name, [3, 3]), ("", [3, 5]), (slot.name, [3, 7])):
+            assert slot.renew("C001USDT", name)
+            await until(lambda: [len(c.requests) for c in venue.connections] == expected)  # noqa: B023
+        assert slot.owns(old.name)
+        assert not slot.reports(old.name)
+
+
 async def test_an_exchange_whose_requests_replace_gets_the_whole_list_each_time():
     venue = Venue(["KRW-BTC", "KRW-ETH", "KRW-XRP"], units=True)
     await venue.start()

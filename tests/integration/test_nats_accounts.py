@@ -27,6 +27,7 @@ AUDIBLE = {
     subjects.link("upbit", "upbit-0"),
     subjects.event("upbit", "BTC-KRW"),
     subjects.universe("upbit"),
+    subjects.instruments("upbit"),
     subjects.health("validator", "a1b2c3"),
 }
 TARGETS = (
@@ -55,6 +56,7 @@ async def buses(server: NatsServer, caplog: pytest.LogCaptureFixture) -> AsyncIt
         for maker in ("validator", "window"):
             await made[maker].ensure_stream("BOOKS", [subjects.book("*")], max_bytes=64 << 20, max_age_s=20.0)
         await made["aggregator"].ensure_stream("UNIVERSE", [subjects.universe(">")], max_bytes=16 << 20)
+        await made["ingest"].ensure_stream("INSTRUMENTS", [subjects.instruments("*")], max_bytes=16 << 20)
         yield made
         assert "permission denied" not in caplog.text
 
@@ -99,6 +101,26 @@ async def test_the_universe_reaches_ingest_and_readers(buses: Buses) -> None:
     await heard.payload(b"second")
     for user in ("aggregator", "consumer"):
         assert await buses[user].last("UNIVERSE", subjects.universe("upbit")) == b"second"
+
+
+@pytest.mark.parametrize("user", ["validator", "aggregator", "monitor"])
+async def test_what_is_listed_reaches_the_services_late_or_not(buses: Buses, user: str) -> None:
+    listed = subjects.instruments("upbit")
+    buses["ingest"].publish(listed, b"before")
+    followed = Received()
+    await buses[user].subscribe_last("INSTRUMENTS", subjects.instruments("*"), followed)
+    await followed.payload(b"before")
+    buses["ingest"].publish(listed, b"after")
+    await followed.payload(b"after")
+    assert await buses[user].last("INSTRUMENTS", listed) == b"after"
+
+
+async def test_what_is_listed_reaches_readers(buses: Buses) -> None:
+    listed, heard = subjects.instruments("upbit"), Received()
+    await buses["consumer"].subscribe(subjects.instruments("*"), heard)
+    buses["ingest"].publish(listed, b"list")
+    await heard.payload(b"list")
+    assert await buses["consumer"].last("INSTRUMENTS", listed) == b"list"
 
 
 @pytest.mark.parametrize("reader", ["consumer", "monitor"])
@@ -174,6 +196,7 @@ async def test_an_answer_aimed_elsewhere_reaches_no_service(server: NatsServer, 
 
     await buses["validator"].serve(subjects.rpc("book", "upbit"), answer)
     buses["aggregator"].publish(subjects.universe("bithumb"), b"universe")
+    buses["ingest"].publish(subjects.instruments("bithumb"), b"instruments")
     buses["validator"].publish(BOOK, b"book")
     await _until_kept(buses["consumer"], b"book")
     heard = await _services_ears(buses)
@@ -182,6 +205,7 @@ async def test_an_answer_aimed_elsewhere_reaches_no_service(server: NatsServer, 
         "$JS.API.STREAM.INFO.BOOKS",
         f"$JS.API.DIRECT.GET.BOOKS.{BOOK}",
         f"$JS.API.DIRECT.GET.UNIVERSE.{subjects.universe('bithumb')}",
+        f"$JS.API.DIRECT.GET.INSTRUMENTS.{subjects.instruments('bithumb')}",
         subjects.rpc("book", "upbit"),
     )
     async with probe_of(server, "consumer") as probe:
@@ -214,7 +238,7 @@ async def _until_kept(reader: NatsBus, payload: bytes, subject: str = BOOK) -> N
 async def _services_ears(buses: Buses) -> Received:
     """Hears everything in the services' account that a forged message could be."""
     heard = Received()
-    for kind in ("raw", "book", "event", "link", "universe", "health"):
+    for kind in ("raw", "book", "event", "link", "universe", "instruments", "health"):
         await buses["monitor"].subscribe(f"ob.v1.{kind}.>", heard)
     for method in ("snapshot", "resubscribe", "reconnect", "listing"):
         await buses["ingest"].subscribe(f"ob.v1.rpc.{method}.*", heard)

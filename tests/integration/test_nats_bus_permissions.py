@@ -11,6 +11,7 @@ import pytest
 
 from hoga.domain.errors import BusError
 from hoga.runtime.nats_bus import connect_nats
+from hoga.runtime.nats_server import server_config
 from hoga.runtime.settings import NatsSettings
 from hoga.testing.nats_server import NatsServer
 
@@ -118,7 +119,8 @@ def reload(server: NatsServer, config: str) -> None:
     """Gives the running server another configuration."""
     server._extra = config
     assert server._directory is not None
-    (server._directory / "nats.conf").write_text(server._config())
+    text = server_config(server.host, server.port, server._directory, server._max_payload)
+    (server._directory / "nats.conf").write_text(f"{text}{config}\n")
     os.kill(server.pid, signal.SIGHUP)
 
 

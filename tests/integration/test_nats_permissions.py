@@ -27,6 +27,7 @@ DATA = {
     "event": "ob.v1.event.upbit.BTC-KRW",
     "link": "ob.v1.link.upbit.upbit-0",
     "universe": "ob.v1.universe.upbit",
+    "instruments": "ob.v1.instruments.upbit",
 }
 HEALTH = {service: f"ob.v1.health.{service}.a1b2c3" for service in SERVICES}
 RPC = {method: f"ob.v1.rpc.{method}.upbit" for method in METHODS}
@@ -37,6 +38,7 @@ STRANGE = {
     "ob.v1",
     "ob.v1.raw.upbit",
     "ob.v1.raw.upbit.BTC-KRW.more",
+    "ob.v1.instruments.upbit.more",
     "ob.v2.book.upbit.BTC-KRW",
     "$SYS.REQ.SERVER.PING",
     "$SYS.REQ.ACCOUNT.SERVICES.CONNZ",
@@ -68,26 +70,34 @@ def js(stream: str) -> dict[str, str]:
     }
 
 
-BOOKS, UNIVERSE, OTHER = js("BOOKS"), js("UNIVERSE"), js("OTHER")
+BOOKS, UNIVERSE, INSTRUMENTS, OTHER = js("BOOKS"), js("UNIVERSE"), js("INSTRUMENTS"), js("OTHER")
 TRIED = {
     *(*DATA.values(), *HEALTH.values(), *RPC.values(), *STRANGE),
-    *(*BOOKS.values(), *UNIVERSE.values(), *OTHER.values()),
+    *(*BOOKS.values(), *UNIVERSE.values(), *INSTRUMENTS.values(), *OTHER.values()),
 }
 FOLLOW = ("STREAM INFO", "CONSUMER CREATE with a filter", "CONSUMER DELETE", "flow control")
 """What `subscribe_last` takes."""
+_LISTED = {*(INSTRUMENTS[call] for call in FOLLOW), INSTRUMENTS["DIRECT GET of a subject"]}
 MAY_PUBLISH: dict[str, set[str]] = {
-    "ingest": {DATA["raw"], DATA["link"], HEALTH["ingest-upbit"], *(UNIVERSE[call] for call in FOLLOW)},
+    "ingest": {
+        *(DATA["raw"], DATA["link"], DATA["instruments"], HEALTH["ingest-upbit"]),
+        *(INSTRUMENTS["STREAM CREATE"], INSTRUMENTS["STREAM UPDATE"]),
+        *(UNIVERSE[call] for call in FOLLOW),
+    },
     "validator": {
         *(DATA["book"], DATA["event"], HEALTH["validator"], RPC["snapshot"], RPC["resubscribe"]),
         *(BOOKS["STREAM CREATE"], BOOKS["STREAM UPDATE"]),
+        *_LISTED,
     },
     "aggregator": {
         *(DATA["universe"], HEALTH["aggregator"], RPC["listing"]),
         *(UNIVERSE["STREAM CREATE"], UNIVERSE["STREAM UPDATE"], UNIVERSE["DIRECT GET of a subject"]),
+        *_LISTED,
     },
     "monitor": {
         *(HEALTH["monitor"], RPC["reconnect"], BOOKS["DIRECT GET of a subject"]),
         *(BOOKS[call] for call in FOLLOW),
+        *_LISTED,
     },
     "window": {HEALTH["window"], BOOKS["STREAM CREATE"], BOOKS["STREAM UPDATE"]},
     "consumer": {
@@ -95,20 +105,23 @@ MAY_PUBLISH: dict[str, set[str]] = {
         *(BOOKS[call] for call in FOLLOW),
         *(BOOKS["CONSUMER CREATE"], BOOKS["CONSUMER INFO"], BOOKS["CONSUMER MSG NEXT"]),
         *(BOOKS["DIRECT GET"], BOOKS["DIRECT GET of a subject"], UNIVERSE["DIRECT GET of a subject"]),
+        INSTRUMENTS["DIRECT GET of a subject"],
     },
 }
 
-ALL_OF = {name: f"ob.v1.{name}.>" for name in ("raw", "book", "event", "link", "universe", "health")}
+ALL_OF = {name: f"ob.v1.{name}.>" for name in ("raw", "book", "event", "link", "universe", "instruments", "health")}
 LISTENED = {
     *(">", "ob.>", "ob.v1.>", "ob.v1.*.upbit.*", "ob.v1.rpc.>", "_INBOX.>", "_R_.>"),
     *("$SYS.>", "$JS.>", "$JS.API.>", "$JS.EVENT.>"),
     *(*ALL_OF.values(), *DATA.values(), *HEALTH.values(), *RPC.values()),
 }
 _HEALTH = set(HEALTH.values())
+_HEAR_LISTED = {DATA["instruments"], ALL_OF["instruments"]}
+"""To the server `*` also allows a subscription that ends in `>`."""
 MAY_HEAR: dict[str, set[str]] = {
     "ingest": {"_INBOX.>", *(RPC[method] for method in METHODS if method != "book")},
-    "validator": {"_INBOX.>", DATA["raw"], DATA["link"], RPC["book"]},
-    "aggregator": {"_INBOX.>"} | _HEALTH,
+    "validator": {"_INBOX.>", DATA["raw"], DATA["link"], RPC["book"]} | _HEAR_LISTED,
+    "aggregator": {"_INBOX.>"} | _HEALTH | _HEAR_LISTED,
     "monitor": {"_INBOX.>", *ALL_OF.values(), *DATA.values()} | _HEALTH,
     "window": {"_INBOX.>"},
     "consumer": ({"_INBOX.>", *ALL_OF.values(), *DATA.values()} | _HEALTH) - {ALL_OF["raw"], DATA["raw"]},
@@ -157,12 +170,21 @@ async def test_a_message_may_be_as_large_as_a_listing(server: NatsServer) -> Non
         assert bus.max_payload == 8 << 20
 
 
-@pytest.mark.parametrize("user", ["validator", "window"])
-async def test_a_stream_that_is_there_already_is_made_sure_of_again(server: NatsServer, user: str) -> None:
+@pytest.mark.parametrize(
+    ("user", "stream", "subject", "megabytes"),
+    [
+        ("validator", "BOOKS", subjects.book("*"), 64),
+        ("window", "BOOKS", subjects.book("*"), 64),
+        ("ingest", "INSTRUMENTS", subjects.instruments("*"), 16),
+    ],
+)
+async def test_a_stream_that_is_there_already_is_made_sure_of_again(
+    server: NatsServer, user: str, stream: str, subject: str, megabytes: int
+) -> None:
     """As after a restart of the service: limits that just fit the stream once would refuse it then."""
     for _ in range(3):
         async with bus_of(server, user) as bus:
-            await bus.ensure_stream("BOOKS", [subjects.book("*")], max_bytes=64 << 20, max_age_s=20.0)
+            await bus.ensure_stream(stream, [subject], max_bytes=megabytes << 20)
 
 
 @pytest.mark.parametrize(

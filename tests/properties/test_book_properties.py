@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from hoga.domain.book import Book
+from hoga.domain.book import MAX_SIDE_LEVELS, TRIMMED_SIDE_LEVELS, Book
 from hoga.domain.errors import FrameError
 from hoga.domain.numbers import FinerError, epoch_ns, is_zero, parse, scale, text_of
 
@@ -142,12 +142,12 @@ def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(bids, ask
 
 
 def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
-    """Prices whose text order is not their number order: 99.5 … 109.5 must lose the far end, never the best."""
+    """Prices whose text order is not their number order: 99.5 … 159.5 must lose the far end, never the best."""
     book = Book()
-    asks = [(f"{99.5 + n / 1000:.3f}", "1") for n in range(12_001)]
+    asks = [(f"{99.5 + n / 1000:.3f}", "1") for n in range(MAX_SIDE_LEVELS + 1)]
     book.replace([], asks)
     book.apply([], [("500", "1")])
     assert book.texts(1)[1] == [("99.5", "1")]
-    assert len(book.asks.prices) == 10_000
-    assert book.asks_known == 10_000
+    assert len(book.asks.prices) == TRIMMED_SIDE_LEVELS
+    assert book.asks_known == TRIMMED_SIDE_LEVELS
     assert book.high == book.asks.prices[-1]

@@ -1,1 +1,1 @@
-"""Long runs under random faults; by hand, not by pytest: `python -m tests.soak.chaos`."""
+"""Long runs under random faults, with a report; by hand, not by pytest: `make soak MINUTES=60`."""

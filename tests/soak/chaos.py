@@ -1,184 +1,190 @@
-"""Random faults against the whole system for minutes or hours: `python -m tests.soak.chaos --minutes 3 --seed 1`.
+"""Random faults against the whole system for minutes or hours: `python -m tests.soak.chaos --minutes 60 --seed 1`.
 
-Faults strike at random moments for a while, then all are ended, and every book of every listed market has to be LIVE
-and current again within a bound. The same seed draws the same faults; their moments differ with the machine.
-Exit code 1 on any violation.
+First storms that leave our processes alone, then storms that strike them and the bus too, then measured scenarios.
+After every storm its faults are ended, and every book of every listed market has to be LIVE and current again within
+a bound. The same seed draws the same faults; their moments differ with the machine. The report goes to a file, its
+violations to the console too; exit code 1 on any.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import logging
 import random
 import sys
 import tempfile
 import time
-from collections import Counter
+import traceback
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
 from services.simulator.options import Options
+from tests.soak import report
+from tests.soak.gauges import Gauges
 from tests.soak.judge import Judge
+from tests.soak.measures import Measures
 from tests.soak.proxy import ProxiedPipeline
+from tests.soak.record import Record, WatchedServer
 from tests.soak.verbs import Verbs
 
+START_BOUND_S = 180.0
 BOUND_S = 90.0
+LISTING_BOUND_S = 240.0
+"""What is listed is asked once a minute, and told twice."""
 CALM_S = 2.0
-GROWTH_MB = 40.0
-WARM_S = 30.0
-_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 1e6
+STORMY = 0.58
+"""Share of the time that storms take; measured scenarios take what they need."""
+GENTLE = 0.7
+"""Share of the storms that leave our processes alone."""
+LISTING = 0.05
+"""Share of storms with faults of the lists."""
+FULL_REPEATS = 30
 
 
 class Chaos:
-    def __init__(self, pipeline: ProxiedPipeline, judge: Judge, seed: int) -> None:
-        self.pipeline, self.judge = pipeline, judge
+    def __init__(self, pipeline: ProxiedPipeline, judge: Judge, seed: int, run: report.Run) -> None:
+        self.pipeline, self.judge, self.run = pipeline, judge, run
         self.dice = random.Random(seed)
-        self.verbs = Verbs(pipeline, judge, self.dice)
-        self.injected: Counter[str] = Counter()
-        self.events: Counter[str] = Counter()
-        self.stuck: list[str] = []
-        self.waits: list[float] = []
-        self.memory: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
-        """(process, pid) -> (moment, MB, open files)."""
-        self.blocked_s = 0.0
+        self.verbs = run.measures.verbs
 
-    async def run(self, minutes: float, only: list[str]) -> None:
-        assert self.pipeline.bus is not None
-        await self.pipeline.bus.subscribe(subjects.event("*"), self._event)
-        watch = asyncio.create_task(self._watch())
-        await self._recover("start")
-        end_s = time.monotonic() + minutes * 60
-        names = only or list(self.verbs.all)
+    async def storms(self, seconds: float, groups: tuple[str, ...], only: list[str]) -> None:
+        end_s = time.monotonic() + seconds
+        common = only or self.verbs.names(*groups)
         bag: list[str] = []
         while time.monotonic() < end_s:
+            listing = not only and self.dice.random() < LISTING
+            names = common + self.verbs.names("listing") * 2 if listing else common
+            bag = [] if listing else bag
             recent: list[str] = []
             storm_end_s = time.monotonic() + self.dice.uniform(4, 20)
             while time.monotonic() < storm_end_s:
                 if not bag:
                     bag = self.dice.sample(names, len(names))
-                name = bag.pop()
-                recent.append(name)
-                self.injected[name] += 1
-                await self.verbs.strike(name)
+                recent.append(bag.pop())
+                try:
+                    await self.verbs.strike(recent[-1], self.run.injected)
+                except Exception as error:
+                    self.run.stuck.append(f"the fault {recent[-1]} failed: {error!r}")
                 await asyncio.sleep(self.dice.choice((0.05, 0.3, 1.0, 2.0)) * self.dice.random() * 2)
+            bag = [] if listing else bag
             await self.verbs.mend()
-            await self._recover(" ".join(recent))
-        watch.cancel()
+            slow = not set(recent).isdisjoint(self.verbs.names("listing"))
+            await self.recover(" ".join(recent), LISTING_BOUND_S if slow else BOUND_S)
 
-    async def _recover(self, after: str) -> None:
+    async def recover(self, after: str, bound_s: float) -> None:
         """Every book is LIVE and current within the bound, and stays so for a moment."""
         began = good_s = time.monotonic()
         while time.monotonic() - good_s < CALM_S:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             if missing := self.judge.missing():
                 good_s = time.monotonic()
-                if good_s - began > BOUND_S:
+                if good_s - began > bound_s:
                     states = {key: self.judge.states.get(key) for key in missing}
                     said = [f"{key}: {b.state} {b.reason!r}" if b else f"{key}: nothing" for key, b in states.items()]
-                    self.stuck.append(f"{time.strftime('%T')} after {after}: {'; '.join(said)}")
+                    self.run.stuck.append(f"{time.strftime('%T')} after {after}: {'; '.join(said)}")
                     return
-        self.waits.append(good_s - began)
+        self.run.waits.append(good_s - began)
 
-    def _event(self, _subject: str, payload: bytes) -> None:
-        self.events[pb.BookEvent.Kind.Name(pb.BookEvent.FromString(payload).kind)] += 1
-
-    async def _watch(self) -> None:
+    async def inspect(self) -> None:
         while True:
-            before = time.monotonic()
             await asyncio.sleep(0.25)
-            late_s = time.monotonic() - before - 0.25
-            self.blocked_s = max(self.blocked_s, late_s)
-            if late_s > 1:  # what has arrived meanwhile is still to be read
-                self.judge.blind_until_s = max(self.judge.blind_until_s, time.monotonic() + 3)
             if "validator" not in self.verbs.down:
                 self.judge.inspect()
-            for name, process in self.pipeline._processes.items():
-                self._measure(name, process.pid)
 
-    def _measure(self, name: str, pid: int) -> None:
-        samples = self.memory.setdefault((name, pid), [])
-        if samples and time.monotonic() - samples[-1][0] < 5:
-            return
-        try:
-            resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_MB
-            files = len(os.listdir(f"/proc/{pid}/fd"))
-        except (OSError, IndexError):
-            return
-        samples.append((time.monotonic(), resident, files))
-
-    def growth(self) -> list[tuple[str, float, float, float, int]]:
-        """(process, minutes, MB when warm, MB at the end, most files) of the longest life of each process."""
-        found = {}
-        for (name, _), samples in sorted(self.memory.items(), key=lambda item: len(item[1])):
-            warm = [sample for sample in samples if sample[0] - samples[0][0] > WARM_S]
-            if len(warm) > 1:
-                minutes = (warm[-1][0] - warm[0][0]) / 60
-                found[name] = (name, minutes, warm[0][1], warm[-1][1], max(sample[2] for sample in warm))
-        return list(found.values())
+    def event(self, subject: str, payload: bytes) -> None:
+        self.run.events[pb.BookEvent.Kind.Name(pb.BookEvent.FromString(payload).kind)] += 1
+        self.judge.event(subject, payload)
 
 
-def report(chaos: Chaos, seed: int, minutes: float) -> bool:
-    """Prints what was found; whether nothing is wrong."""
-    judge = chaos.judge
-    struck: Counter[str] = Counter()
-    for code in ("binance_spot", "binance_future"):
-        struck.update(judge.faults[code].struck)
-    wrong = [line for line in judge.wrong if line.startswith("W")]
-    order = [line for line in judge.wrong if not line.startswith("W")]
-    grown = [row for row in chaos.growth() if row[3] - row[2] > GROWTH_MB]
-    verdicts = (
-        ("W wrong LIVE books", len(wrong), f"{judge.checked.total()} checked, {judge.unchecked.total()} not"),
-        ("S stale LIVE books", len(judge.stale), f"worst lag in s: {dict(judge.worst_lag)}"),
-        ("O revisions, epochs", len(order), ""),
-        (
-            "books stuck",
-            len(chaos.stuck),
-            f"longest of {len(chaos.waits)} recoveries: {max(chaos.waits, default=0):.1f} s",
-        ),
-        ("memory", len(grown), f"more than {GROWTH_MB:g} MB"),
+async def soak(args: argparse.Namespace, folder: Path, command: str) -> report.Run:
+    options = Options(
+        symbols=args.symbols,
+        rate=args.rate,
+        seed=args.seed,
+        max_levels=150,
+        history_s=180.0,
+        bursts=0.0,
+        burst_factor=10,
+        keep_alive_s=5.0,
     )
-    print(f"\n## Chaos: seed {seed}, {minutes:g} min, {chaos.injected.total()} faults, late {chaos.blocked_s:.1f} s")
-    print("\n| verdict | violations | |\n|---|---:|---|")
-    for row in verdicts:
-        print("| {} | {} | {} |".format(*row))
-    print(f"\nGap events {chaos.events['KIND_GAP']}, dropped frames with ids {struck['drop']}; {dict(chaos.events)}")
-    print("\n| fault | injected | outages | p50 s | p99 s | max s |\n|---|---:|---:|---:|---:|---:|")
-    for kind in sorted(chaos.injected.keys() | judge.recoveries.keys()):
-        times = sorted(judge.recoveries.get(kind, []))
-        figures = [f"{times[min(int(len(times) * q), len(times) - 1)]:.2f}" if times else "" for q in (0.5, 0.99, 1)]
-        print(f"| {kind} | {chaos.injected[kind] or ''} | {len(times)} | {' | '.join(figures)} |")
-    print("\n| process | min | MB warm | MB end | files |\n|---|---:|---:|---:|---:|")
-    for name, lived, warm, last, files in chaos.growth():
-        print(f"| {name} | {lived:.1f} | {warm:.0f} | {last:.0f} | {files} |")
-    for line in (*wrong[:20], *judge.stale[:40], *order[:20], *chaos.stuck):
-        print("VIOLATION", line)
-    return not (wrong or judge.stale or order or chaos.stuck or grown)
-
-
-async def soak(minutes: float, seed: int, folder: Path, only: list[str]) -> bool:
-    options = Options(symbols=4, rate=8.0, seed=seed, max_levels=1200, history_s=180.0)
-    pipeline = ProxiedPipeline(folder, options=options, env={"HOGA_INGEST_BACKOFF_MAX_S": "4"})
-    judge = Judge(pipeline.simulator)
+    simulator = WatchedServer(options)
+    record = Record(simulator)
+    judge = Judge(simulator, record)
+    twofold = supported()[1::2]
+    env = {"HOGA_INGEST_BACKOFF_MAX_S": "4", "HOGA_INGEST_CONNECT_TIMEOUT_S": "4"}
+    pipeline = ProxiedPipeline(folder, simulator, env, twofold)
     pipeline.oracle = judge
+    gauges = Gauges(pipeline.pids, lambda late_s: judge.blind(late_s + 3))
+    verbs = Verbs(pipeline, judge, random.Random(args.seed))
+    repeats = args.repeats or (FULL_REPEATS if args.minutes >= 20 else max(1, round(args.minutes)))
+    measures = Measures(verbs, repeats)
+    run = report.Run(command, args.seed, args.minutes, judge, gauges, measures, twofold)
+    chaos = Chaos(pipeline, judge, args.seed, run)
+    began_s = time.monotonic()
     async with pipeline:
-        chaos = Chaos(pipeline, judge, seed)
-        await chaos.run(minutes, only)
-        return report(chaos, seed, minutes)
+        assert pipeline.bus is not None
+        await pipeline.bus.subscribe(subjects.event("*"), chaos.event)
+        watches = [asyncio.create_task(gauges.run()), asyncio.create_task(chaos.inspect())]
+        await chaos.recover("start", START_BOUND_S)
+        stormy_s = args.minutes * 60 * (1.0 if args.only else STORMY) * (0.0 if args.measures else 1.0)
+        await phase(run, "storms on feeds", chaos.storms(stormy_s * GENTLE, ("feed",), args.only))
+        await phase(run, "storms on everything", chaos.storms(stormy_s * (1 - GENTLE), ("feed", "system"), args.only))
+        if not args.only:
+            await phase(run, "measured scenarios", measures.run())
+            await chaos.recover("everything", BOUND_S)
+        for watch in watches:
+            watch.cancel()
+        results = await asyncio.gather(*watches, return_exceptions=True)
+        run.stuck += [f"the judge failed: {result!r}" for result in results if isinstance(result, Exception)]
+        run.minutes = (time.monotonic() - began_s) / 60
+        return run
+
+
+async def phase(run: report.Run, name: str, work: Coroutine[Any, Any, None]) -> None:
+    began_s = time.monotonic()
+    try:
+        await work
+    except Exception as error:  # the report of what came before is worth having
+        traceback.print_exc()
+        run.stuck.append(f"{name} came to an end: {error!r}")
+    run.phases.append(f"{name} {(time.monotonic() - began_s) / 60:.1f} min")
+    print(
+        f"{time.strftime('%T')} {run.phases[-1]}, {run.injected.total()} faults, {run.judge.checked.total()} books",
+        flush=True,
+    )
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
+    parser.add_argument("--report", type=Path, help="where the report goes; the console otherwise")
+    parser.add_argument("--command", default="", help="the command as the report names it")
+    parser.add_argument("--symbols", type=int, default=3, help="books of each exchange")
+    parser.add_argument("--rate", type=float, default=6.0, help="frames a second of each book")
+    parser.add_argument("--repeats", type=int, default=0, help="of each measured scenario; 0: 30, fewer in short runs")
     parser.add_argument("--only", nargs="*", default=[], help="nothing but these faults")
+    parser.add_argument("--measures", action="store_true", help="nothing but the measured scenarios")
     args = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="hoga-chaos-"))
-    print(f"seed {args.seed}, {len(supported())} exchanges, logs in {folder}", flush=True)
-    good = asyncio.run(soak(args.minutes, args.seed, folder, args.only))
-    print(f"seed {args.seed}: {'no violation' if good else 'VIOLATIONS, logs in ' + str(folder)}")
-    return 0 if good else 1
+    command = args.command or f"make soak MINUTES={args.minutes:g} SEED={args.seed}"
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%T")
+    logging.getLogger("hoga.runtime.nats_bus").setLevel(logging.INFO)
+    folder = Path(tempfile.mkdtemp(prefix="hoga-soak-"))
+    print(f"{time.strftime('%T')} seed {args.seed}, {len(supported())} exchanges, logs in {folder}", flush=True)
+    run = asyncio.run(soak(args, folder, command))
+    text = report.text(run)
+    if args.report is None:
+        print(text)
+    else:
+        args.report.parent.mkdir(parents=True, exist_ok=True)
+        args.report.write_text(text, "utf-8")
+        print(text[: text.index("## Measured")], f"\nreport: {args.report}")
+    print(f"seed {args.seed}: {'no violation' if report.good(run) else 'VIOLATIONS, logs in ' + str(folder)}")
+    return 0 if report.good(run) else 1
 
 
 if __name__ == "__main__":

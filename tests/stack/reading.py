@@ -18,6 +18,12 @@ BOOKS = {
     "binance_spot": "BTC-USDT",
     "upbit": "BTC-KRW",
     "bithumb": "BTC-KRW",
+    "bybit_spot": "BTC-USDT",
+    "bybit_future": "BTC-USDT",
+    "okx_spot": "BTC-USDT",
+    "okx_swap": "BTC-USDT",
+    "coinbase": "BTC-USD",
+    "kraken": "BTC-USD",
 }
 PATIENCE_S = 90.0
 

@@ -10,8 +10,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from hoga.exchanges import registry
+from hoga.exchanges.base import Continuity
 from hoga.wire import pb
 from services.simulator.server import SimulatorServer
+
+MARKET_IDS = (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
+"""Where ids are the market's own; elsewhere a book is compared at its time."""
 
 
 @dataclass
@@ -47,7 +52,8 @@ class Oracle:
         }
 
     def _compare(self, book: pb.OrderBook) -> None:
-        where = {"seq": book.sequence} if book.sequence else {"time_ms": book.exchange_time_ns // 1_000_000}
+        numbered = registry.get(book.exchange).traits.continuity in MARKET_IDS
+        where = {"seq": book.sequence} if numbered else {"time_ms": book.exchange_time_ns // 1_000_000}
         try:
             truth = self.simulator.truth(book.exchange, book.native_symbol, depth=len(book.bid_price) + 40, **where)
         except LookupError as error:

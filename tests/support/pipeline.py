@@ -24,10 +24,17 @@ from tests.support.oracle import Oracle
 class Pipeline:
     """Use as an async context manager. `services` maps a name to its `python -m` arguments."""
 
-    def __init__(self, folder: Path, *, options: Options | None = None, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: Options | None = None,
+        env: dict[str, str] | None = None,
+        simulator: SimulatorServer | None = None,
+    ) -> None:
         self.folder = folder
         self.nats = NatsServer()
-        self.simulator = SimulatorServer(options or Options(symbols=3, rate=10.0))
+        self.simulator = simulator or SimulatorServer(options or Options(symbols=3, rate=10.0))
         self.oracle = Oracle(self.simulator)
         self.services = {
             "validator": ["services.validator"],
@@ -41,12 +48,16 @@ class Pipeline:
     async def __aenter__(self) -> Pipeline:
         self.nats.start()
         await self.simulator.start()
+        await self.prepare()
         for name in self.services:
             self.start(name)
         settings = load_settings(env={"HOGA_NATS_URL": self.nats.url})
         self.bus = await connect_nats(settings.nats, name="oracle")
         await self.bus.subscribe(subjects.book("*"), self.oracle.book)
         return self
+
+    async def prepare(self) -> None:
+        """What else must run before the services do."""
 
     async def __aexit__(self, *_: object) -> None:
         if self.bus is not None:
@@ -62,25 +73,39 @@ class Pipeline:
         self.nats.stop()
 
     def start(self, name: str) -> None:
-        environment = {
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *self.services[name]], env=self.environment(name), stdout=log, stderr=log
+            )
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The whole environment of a process."""
+        return {
             **{key: value for key, value in os.environ.items() if not key.startswith("HOGA_")},
             "HOGA_NATS_URL": self.nats.url,
             "HOGA_UNIVERSE_REFRESH_S": "5",
             **{
-                f"HOGA_EXCHANGES_{code.upper()}_{kind}_URL": f"{scheme}{self.simulator.url[4:]}/{code}"
+                f"HOGA_EXCHANGES_{code.upper()}_{kind}_URL": f"{scheme}{self.exchange_url(code)[4:]}"
                 for code in supported()
                 for kind, scheme in (("WS", "ws"), ("REST", "http"))
             },
             **self._env,
         }
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *self.services[name]], env=environment, stdout=log, stderr=log
-            )
+
+    def exchange_url(self, code: str) -> str:
+        """Where the exchange is reached, `http://…` without a trailing slash."""
+        return f"{self.simulator.url}/{code}"
+
+    def pids(self) -> dict[str, int]:
+        """Of every service, and of the bus."""
+        return {name: process.pid for name, process in self._processes.items()} | {"nats-server": self.nats.pid}
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        self._processes[name].send_signal(number)
 
     def kill(self, name: str) -> None:
         """SIGKILL."""
-        self._processes[name].send_signal(signal.SIGKILL)
+        self.signal(name, signal.SIGKILL)
         self._processes[name].wait()
 
     def log(self, name: str) -> str:

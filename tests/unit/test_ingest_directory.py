@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -143,8 +144,6 @@ class _Halted:
 
 
 async def test_a_symbol_that_does_not_trade_is_collected_with_a_warning(caplog):
-    from dataclasses import replace
-
     exchange = replace(upbit.EXCHANGE, handler=_Halted())
     found = Directory(exchange, Rest(listing("KRW-BTC")), lambda: None)
     wishes = Wishes("upbit")
@@ -153,3 +152,33 @@ async def test_a_symbol_that_does_not_trade_is_collected_with_a_warning(caplog):
     for _ in range(3):
         assert wishes.placed(found) == {"KRW-BTC": "BTC-KRW"}
     assert len([line for line in caplog.messages if "does not trade" in line]) == 1
+
+
+def test_it_is_asked_every_minute_where_that_is_cheap():
+    def refresh_s(weight: int, per_minute: int) -> float:
+        strategy = upbit.EXCHANGE.strategy
+        names = {
+            "limits": replace(strategy.limits, rest_weight_per_minute=per_minute),
+            "instruments_requests": lambda _self: [RestRequest("/list", weight)] * 2,
+        }
+        exchange = replace(upbit.EXCHANGE, strategy=type("Priced", (type(strategy),), names)())
+        return Directory(exchange, Rest(b""), lambda: None).refresh_s
+
+    assert refresh_s(6, 600) == 60.0
+    assert refresh_s(7, 600) == 300.0
+
+
+async def test_a_list_that_has_lost_many_markets_is_believed_the_second_time(caplog):
+    many, few = listing(*(f"KRW-C{n}" for n in range(100))), listing(*(f"KRW-C{n}" for n in range(60)))
+    found = directory(Rest(many, few, many, few, few))
+    for listed, pause in ((100, False), (100, True), (100, False), (100, True), (60, False)):
+        assert (await found.fetch() > 0) == pause
+        assert len(found.symbols) == listed
+    assert len([line for line in caplog.messages if "40 markets less" in line]) == 2
+
+
+async def test_a_few_markets_may_go_at_once():
+    found = directory(Rest(*(listing(*(f"KRW-C{n}" for n in range(count))) for count in (100, 80, 60))))
+    for count in (100, 80, 60):
+        assert await found.fetch() == 0.0
+        assert len(found.symbols) == count

@@ -87,6 +87,18 @@ async def test_the_body_is_published_as_received_and_numbered_per_symbol():
         assert len(world.snapshots) == 0
 
 
+async def test_a_renamed_symbol_goes_on_counting():
+    async with World(Rest()) as world:
+        for number, native in enumerate(("S0USDT", "S0USDT", "RENAMEDUSDT"), 1):
+            world.snapshots.ask("S0-USDT", native, 5)
+            await world.until(lambda: len(world.published) == number)  # noqa: B023
+        assert [(f.native_symbol, f.link_seq) for f in world.published] == [
+            ("S0USDT", 1),
+            ("S0USDT", 2),
+            ("RENAMEDUSDT", 3),
+        ]
+
+
 async def test_a_symbol_is_queued_once_and_the_urgent_overtake():
     world = World(Rest(held=True))
     for number in range(8):

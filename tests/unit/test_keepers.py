@@ -295,6 +295,32 @@ class TestStaleness:
         keeper.snapshot(snapshot(10), 0, at(11_000))
         assert keeper.state is State.LIVE
 
+    def test_a_planned_takeover_is_no_gap_though_the_new_link_is_faster(self) -> None:
+        keeper = live()
+        keeper.live_links = {"a2"}
+        keeper.link_moved(at(3))
+        keeper.receive(delta(12, 13), "a2", at(4))
+        assert keeper.state is State.LIVE
+        for prev in (10, 11, 12, 13):
+            keeper.receive(delta(prev, prev + 1), "a", at(5))
+        keeper.receive(delta(14, 15), "a2", at(6))
+        assert (keeper.state, keeper.sequence, keeper.counters.gaps) == (State.LIVE, 15, 0)
+
+    def test_nor_is_it_while_a_snapshot_is_awaited(self) -> None:
+        """What the old link still brings leads on to where the new one begins."""
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.live_links = {"a"}
+        keeper.link_up(at(0))
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10), "a", at(1))
+        keeper.live_links = {"a2"}
+        keeper.link_moved(at(2))
+        for prev in (10, 11):
+            keeper.receive(delta(prev, prev + 1), "a", at(3))
+        keeper.receive(delta(12, 13, [("99", "7")]), "a2", at(4))
+        keeper.snapshot(snapshot(10), 0, at(5))
+        assert (keeper.state, keeper.sequence, keeper.counters.gaps) == (State.LIVE, 13, 0)
+
     def test_halting_is_stronger_and_resumes(self) -> None:
         keeper = live()
         lose_link(keeper)
@@ -367,6 +393,17 @@ class TestTime:
         assert (keeper.times.backwards, keeper.times.future, keeper.times.late) == (4, 2, 0)
         assert keeper.state is State.LIVE
 
+    def test_a_second_line_that_is_later_is_no_reversal_of_time(self) -> None:
+        keeper = live()
+        now = Stamp(0, 1_700_000_000_000 * 10**6)
+        facts = []
+        for n in range(10):
+            for link, offset_ms in (("a", 100 * n), ("b", 100 * n - 12_000)):
+                update = delta(10 + n, 11 + n, time_ms=1_700_000_000_000 + offset_ms)
+                facts += kinds(keeper.receive(update, link, now))
+        assert facts == [FactKind.TIME_LATE]
+        assert keeper.times.backwards == 0
+
 
 class TestWholeBooks:
     def test_each_frame_is_the_book(self) -> None:
@@ -434,6 +471,26 @@ class TestWholeBooks:
         keeper.snapshot(whole(5), 30, at(3200))
         assert keeper.state is State.LIVE
         assert not keeper.tick(at(10**6))
+
+    def test_a_second_line_that_is_late_does_not_lead_back(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.live_links = {"a", "b"}
+        keeper.receive(whole(1000, [("95", "1")]), "a", at(1000))
+        keeper.receive(whole(1500), "a", at(1500))
+        for ms in (1000, 1200):
+            keeper.receive(whole(ms, [("95", "1")]), "b", at(ms + 2000))
+            assert keeper.book.texts(1)[0] == [("99", "1")]
+        keeper.live_links.discard("a")
+        keeper.receive(whole(1400, [("96", "1")]), "b", at(3500))
+        assert keeper.book.texts(1)[0] == [("96", "1")], "there is nothing else any more"
+
+    def test_but_one_whose_own_clock_was_set_back_does(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.live_links = {"a", "b"}
+        keeper.receive(whole(2000), "b", at(900))
+        keeper.receive(whole(2001), "a", at(1000))
+        keeper.receive(whole(1500, [("95", "1")]), "b", at(2500))
+        assert keeper.book.texts(1)[0] == [("95", "1")]
 
     def test_a_clock_that_ran_ahead_is_not_believed_for_ever(self) -> None:
         keeper = WholeBookKeeper(KeeperRules())

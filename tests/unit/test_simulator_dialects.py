@@ -10,10 +10,7 @@ from typing import Any
 import pytest
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.binance.speak import BinanceDialect
-from hoga.exchanges.bithumb.speak import BithumbDialect
 from hoga.exchanges.dialect import Answer, Call, Change, Close, Dialect, Ping, Send, SendFirst, Session
-from hoga.exchanges.upbit.speak import UpbitDialect
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
 
@@ -27,13 +24,7 @@ class Desk:
         options = Options(symbols=12, max_levels=60, quiet=0.0, exchanges=(code,))
         self.market: ExchangeMarket = Market(options, START_MS).exchanges[code]
         self.now_s = 1000.0
-        self.dialect: Dialect
-        if code == "upbit":
-            self.dialect = UpbitDialect(self.market)
-        elif code == "bithumb":
-            self.dialect = BithumbDialect(self.market)
-        else:
-            self.dialect = BinanceDialect(self.market, futures=code == "binance_future")
+        self.dialect: Dialect = self.market.dialect
 
     @property
     def stamp(self) -> Stamp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoga.exchanges.dialect import Change, floating, merge, plain, rescale
+from hoga.exchanges.dialect import Catalogue, Change, IdStyle, floating, merge, plain, rescale
+from hoga.exchanges.registry import EXCHANGES, supported
 from services.simulator.book import ASK, BID, TrueBook
-from services.simulator.listings import CODES, specs
+from services.simulator.listings import Spec, specs
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
-from services.simulator.ticks import bithumb_krw, flat, upbit_krw, upbit_usdt
+from services.simulator.tape import Track
+from services.simulator.tape_venue import TapeMarket
+from services.simulator.ticks import TickTable, banded, flat
 
 START_MS = 1_790_000_000_000
 STEP_MS = 50
@@ -72,14 +76,14 @@ def test_a_book_built_from_changes_equals_the_truth_at_every_frame() -> None:
                 assert (dict(view.bids), dict(view.asks)) == (bids, asks), (code, native, change.last_seq)
 
 
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("code", supported())
 def test_a_book_is_never_crossed_or_empty_at_any_id(code: str) -> None:
     market = small(code, symbols=4, drift=20.0)
     frames(market, 60)
     for native, symbol in market.symbols.items():
         first = symbol.emitted_seq
         frames(market, 12, START_MS + 60 * STEP_MS)
-        for seq in range(first, symbol.emitted_seq + 1, 1 if code != "binance_future" else 7):
+        for seq in range(first, symbol.emitted_seq + 1, 7 if market.dialect.ids is IdStyle.SHARED else 1):
             sides = symbol.true.at(seq=seq)
             assert sides.bids, native
             assert sides.asks, native
@@ -177,18 +181,45 @@ def test_prices_leave_the_range_of_an_old_snapshot() -> None:
     assert len(symbol.as_of_frame().bids) > 200
 
 
-def test_five_hundred_markets_of_every_exchange_differ_and_turn_over_different_orders_of_magnitude() -> None:
-    for code in CODES:
-        found = specs(code, 500, seed=1)
-        natives = [spec.listing.native for spec in found]
-        assert len(set(natives)) == 500
-        assert [spec.listing.native for spec in specs(code, 20, seed=1)] == natives[:20]
-        comparable = [spec.turnover for spec in found if spec.listing.quote == found[0].listing.quote]
-        assert max(comparable) / min(comparable) > 1e4, code
-    futures = specs("binance_future", 10, seed=1)
-    assert {"dated", "perpetual"} == {spec.listing.kind for spec in futures}
-    assert any(not spec.listing.native.isascii() for spec in futures)
-    assert {spec.listing.quote for spec in specs("upbit", 10, seed=1)} == {"KRW", "BTC", "USDT"}
+def listed(code: str, count: int) -> list[Spec]:
+    return specs(EXCHANGES[code].speak(TapeMarket(EXCHANGES[code], Track()), 1).catalogue, code, count, seed=1)
+
+
+@pytest.mark.parametrize("code", supported())
+def test_five_hundred_markets_of_every_exchange_differ_and_turn_over_different_orders_of_magnitude(code: str) -> None:
+    found = listed(code, 500)
+    natives = [spec.listing.native for spec in found]
+    assert len(set(natives)) == 500
+    names = {(spec.listing.base, spec.listing.quote, spec.listing.delivery_ms) for spec in found}
+    assert len(names) == 500, "two native ids of one market"
+    assert [spec.listing.native for spec in listed(code, 20)] == natives[:20]
+    comparable = [spec.turnover for spec in found if spec.listing.quote == found[0].listing.quote]
+    assert max(comparable) / min(comparable) > 1e4
+
+
+def test_the_first_ten_markets_hold_the_odd_ones() -> None:
+    futures = [spec.listing for spec in listed("binance_future", 10)]
+    assert {"dated", "perpetual"} == {listing.kind for listing in futures}
+    assert any(not listing.native.isascii() for listing in futures)
+    assert "1000SHIB" in {listing.base for listing in futures}
+    assert {spec.listing.quote for spec in listed("upbit", 10)} == {"KRW", "BTC", "USDT"}
+    assert "ETHBTC" in {spec.listing.native for spec in listed("binance_spot", 10)}
+
+
+def test_a_catalogue_alone_makes_a_market_of_contracts() -> None:
+    catalogue = Catalogue("derivatives", "USDT", lambda base, quote, day: f"{base}-{quote}{day}", 0.5, contracts=True)
+    found = {spec.listing.base: spec for spec in specs(catalogue, "new_exchange", 40, seed=1)}
+    sizes = {base: spec.listing.contract_size for base, spec in found.items()}
+    assert (sizes["BTC"], sizes["ETH"], sizes["DOGE"]) == ("0.01", "0.1", "10000")
+    assert "SHIB" in sizes, "contracts make thousandfold tokens needless"
+    for base, spec in found.items():
+        assert Decimal("100") < Decimal(sizes[base]) * Decimal(spec.usd) < Decimal("2000"), base
+    market = small("binance_spot")
+    market.add(found["BTC"], START_MS)
+    market.add(replace(found["BTC"], listing=replace(found["BTC"].listing, native="UNITS"), unit=1.0), START_MS)
+    contracts, units = (market.truth(native)["bids"] for native in (found["BTC"].listing.native, "UNITS"))
+    mean_contracts, mean_units = (sum(float(size) for _, size in side) / len(side) for side in (contracts, units))
+    assert 20 < mean_contracts / mean_units < 500  # a contract is a hundredth of a bitcoin
 
 
 UPBIT_KRW = [
@@ -211,14 +242,19 @@ def test_upbit_won_prices_stand_on_the_published_ticks() -> None:
     assert checked > 1000
 
 
-@pytest.mark.parametrize("table", [flat("0.10", 2), upbit_krw(), upbit_usdt(), bithumb_krw()])
-def test_tick_tables_count_every_price_once(table: object) -> None:
-    ticks = table
-    assert hasattr(ticks, "price")
+BANDS = [
+    bands
+    for exchange in EXCHANGES.values()
+    for bands in exchange.speak(TapeMarket(exchange, Track()), 1).catalogue.bands.values()
+]
+
+
+@pytest.mark.parametrize("ticks", [flat("0.10", 2), *(banded(bands) for bands in BANDS)])
+def test_tick_tables_count_every_price_once(ticks: TickTable) -> None:
     prices = [ticks.price(index) for index in range(60_000)]
     assert all(before < after for before, after in pairwise(prices))
     for index in range(1, 60_000, 997):
-        assert round(ticks.index(prices[index] / 10**ticks.decimals)) == index  # type: ignore[attr-defined]
+        assert round(ticks.index(prices[index] / 10**ticks.decimals)) == index
 
 
 levels = st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 12), st.integers(0, 3))

@@ -1,0 +1,1 @@
+"""Inputs: seeds in the exchanges' own shapes, and mutations that know the shape."""

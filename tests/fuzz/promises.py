@@ -1,0 +1,148 @@
+"""What every decoded value and every book promises, whatever it was made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from hoga.domain.actions import Action, Note, Publish, RequestSnapshot, Resubscribe
+from hoga.domain.book import Book, BookSide
+from hoga.domain.errors import FrameError
+from hoga.domain.keeper import Keeper
+from hoga.domain.types import NO_SEQ, Instrument, State, Turnover, Update
+from hoga.exchanges.base import Exchange, Route, RouteKind
+from hoga.exchanges.decoding import MAX_LEVELS
+from hoga.runtime import data_lines
+from hoga.wire import books, pb, subjects
+from tests.fuzz.target import promise
+
+INT64_MAX = 2**63 - 1
+REASONS = {"json", "shape", "number", "size", "symbol", "crossed", "time", "levels", "checksum"}
+"""Those that `FrameError` documents, and the keepers' own."""
+MAX_TEXT = 1200
+
+
+def refused(error: FrameError) -> str:
+    """A refusal is counted by a short word and shown to people."""
+    promise(error.reason in REASONS, f"unknown reason {error.reason!r}")
+    short(str(error))
+    return error.reason
+
+
+def short(text: str) -> None:
+    promise(len(text) <= MAX_TEXT, f"a text of {len(text)} characters for people")
+    encodable(text)
+
+
+def encodable(text: str) -> None:
+    """Fit for the bus, for logs and for files."""
+    promise(isinstance(text, str), f"no text: {text!r}")
+    text.encode()
+
+
+def route(found: Route) -> None:
+    promise(isinstance(found, Route), f"no Route: {found!r}")
+    promise(found.kind is not RouteKind.BOOK or (bool(found.symbols) and all(found.symbols)), "a book of no symbol")
+    promise(found.request_id is None or isinstance(found.request_id, int), f"request id {found.request_id!r}")
+    short(found.detail)
+    for native in found.symbols:
+        encodable(native)
+
+
+def update(exchange: Exchange, found: Update) -> None:
+    promise(isinstance(found, Update), f"no Update: {found!r}")
+    encodable(found.native_symbol)
+    encodable(exchange.handler.normalize_symbol(found.native_symbol))
+    for name, number in (("prev_seq", found.prev_seq), ("seq", found.seq)):
+        promise(NO_SEQ <= number <= INT64_MAX, f"{name} {number}")
+    promise(0 <= found.exchange_time_ns <= INT64_MAX, f"time {found.exchange_time_ns}")
+    promise(found.checksum is None or abs(found.checksum) <= INT64_MAX, f"checksum {found.checksum}")
+    promise(0 <= found.depth <= MAX_LEVELS, f"depth {found.depth}")
+    for levels in (found.bids, found.asks):
+        promise(len(levels) <= MAX_LEVELS, f"{len(levels)} levels")
+        for level in levels:
+            promise(len(level) == 2 and type(level[0]) is type(level[1]) is str, f"level {level!r}")
+            encodable(level[0] + level[1])
+    promise("\n" not in data_lines.raw_line(0, found), "a log record of two lines")
+
+
+def instrument(found: Instrument) -> None:
+    promise(bool(found.symbol), f"a market without a symbol: {found!r}"[:300])
+    subjects.raw("x", found.symbol)
+    fields = [field.name for field in pb.Instrument.DESCRIPTOR.fields]
+    pb.Instrument(**{name: getattr(found, name) for name in fields}).SerializeToString()
+
+
+def turnover(found: Turnover) -> None:
+    for text in (found.native_symbol, found.last_price, found.quote_turnover):
+        encodable(text)
+
+
+def side(found: BookSide) -> None:
+    prices, sizes = found.prices, found.sizes
+    promise(len(prices) == len(sizes), "prices and sizes of different number")
+    promise(not prices or prices[0] > 0, f"price {prices[:1]}")
+    promise(all(low < high for low, high in pairwise(prices)), "prices out of order")
+    promise(all(size > 0 for size in sizes), "a size that is none")
+
+
+def book(found: Book) -> None:
+    side(found.bids)
+    side(found.asks)
+    promise(0 <= found.bids_known <= len(found.bids.prices), f"{found.bids_known} known bids")
+    promise(0 <= found.asks_known <= len(found.asks.prices), f"{found.asks_known} known asks")
+
+
+def keeper(found: Keeper) -> None:
+    book(found.book)
+    promise(found.state is not State.LIVE or not found.book.crossed, "a LIVE book that crosses")
+    promise(found.state is not State.LIVE or not found.reason, f"LIVE with a reason: {found.reason}")
+    promise(found.state is State.LIVE or bool(found.reason), f"{found.state.name} without a reason")
+    promise(0 <= found.sequence <= INT64_MAX, f"sequence {found.sequence}")
+    short(found.reason)
+
+
+def message(found: Keeper, depth: int) -> pb.OrderBook:
+    """The book as it goes out."""
+    filled = pb.OrderBook()
+    books.fill_book(filled, found, depth)
+    published(pb.OrderBook.FromString(filled.SerializeToString()))
+    bids, asks = books.levels(filled)
+    known_bids, known_asks = found.book.texts(max(len(bids), len(asks)))
+    promise(bids == known_bids[: len(bids)] and asks == known_asks[: len(asks)], "other levels than the book's")
+    return filled
+
+
+def published(found: pb.OrderBook) -> None:
+    for prices, sizes, descending in (
+        (found.bid_price, found.bid_size, True),
+        (found.ask_price, found.ask_size, False),
+    ):
+        promise(len(prices) == len(sizes), "columns of different length")
+        ordered = list(reversed(prices)) if descending else list(prices)
+        promise(all(low < high for low, high in pairwise(ordered)), "published prices out of order")
+        promise(all(number > 0 for number in [*prices, *sizes]), "a published level that is none")
+    promise(found.bids_known >= len(found.bid_price), "more bids published than known")
+    promise(found.asks_known >= len(found.ask_price), "more asks published than known")
+    if found.state == pb.BookState.BOOK_STATE_LIVE and found.bid_price and found.ask_price:
+        promise(found.bid_price[0] < found.ask_price[0], "a LIVE book that crosses was published")
+
+
+def actions(found: Iterable[Action], keeper_of: Keeper, exchange: str, symbol: str) -> None:
+    for action in found:
+        promise(isinstance(action, Publish | RequestSnapshot | Resubscribe | Note), f"no action: {action!r}")
+        if isinstance(action, Note):
+            short(action.detail)
+            books.event(action, keeper_of, exchange, symbol, 0).SerializeToString()
+
+
+def sort_of(found: Sequence[Update]) -> tuple[int, ...]:
+    """Tells sorts of parsed frames apart, roughly."""
+    return tuple(
+        one.snapshot
+        | (one.seq != NO_SEQ) << 1
+        | (one.checksum is not None) << 2
+        | bool(one.bids) << 3
+        | bool(one.asks) << 4
+        for one in found[:3]
+    )

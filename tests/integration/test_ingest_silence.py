@@ -1,0 +1,183 @@
+"""Links that fall silent: those that answer questions are found out soon, those that never did are left in peace."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from hoga.exchanges.base import Heartbeat
+from hoga.testing.fake_bus import FakeBus
+from services.ingest.connector import ExchangeConnector
+from services.ingest.line import Patience
+from services.ingest.reader import PAUSED_NS
+from tests.integration.ingest_support import Connection, Recorder, Venue, collecting, natives_of, until
+
+QUICK = Patience(connect_s=5.0, look_s=0.1, settle_s=5.0, quiet_s=0.1, answer_s=0.4)
+NEVER_S = 3600.0
+QUESTION = '{"method":"LIST_SUBSCRIPTIONS","id":0}'
+
+
+@pytest.fixture
+async def venue():
+    found = Venue(natives_of(3))
+    await found.start()
+    yield found
+    await found.stop()
+
+
+def only_slot(connector: ExchangeConnector):
+    (slot,) = connector.parts.pool
+    return slot
+
+
+def proven(connector: ExchangeConnector) -> bool:
+    link = only_slot(connector).link
+    return link is not None and link._probing.proven
+
+
+@pytest.mark.parametrize("question", [None, QUESTION])
+async def test_a_link_that_has_answered_and_falls_silent_is_replaced(venue, question):
+    exchange = venue.exchange(own={"probe": question}, idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        slot, first = only_slot(connector), venue.live[0]
+        await until(lambda: proven(connector))
+        assert slot.reconnects.total() == 0
+        reasons: list[str] = []
+        connector._on_status = lambda slot: reasons.append(slot.reason)
+        venue.silent = True
+        await until(lambda: slot.reconnects["silent"] == 1)
+        venue.silent = False
+        await until(lambda: slot.ready and venue.live[-1] is not first)
+        assert any("a question was not answered for 0.4 s" in reason for reason in reasons)
+        await until(lambda: proven(connector))
+
+
+async def test_a_link_whose_other_end_reads_no_more_is_replaced(venue):
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        slot = only_slot(connector)
+        await until(lambda: proven(connector))
+        venue.live[0].freeze()
+        await until(lambda: slot.reconnects["silent"] == 1 and slot.ready)
+        assert venue.live[-1].subscribed == {"C000USDT"}
+
+
+async def test_after_a_standstill_of_our_own_the_old_frames_are_not_read(venue):
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        slot = only_slot(connector)
+        await until(lambda: proven(connector))
+        published = slot.link.tally.published
+        reasons: list[str] = []
+        connector._on_status = lambda slot: reasons.append(slot.reason)
+        link = slot.link
+        link._reader.awake_mono_ns -= 2 * PAUSED_NS  # as the first frame finds it that is read after a SIGCONT
+        await link.socket.ping()
+        await until(lambda: slot.reconnects["lost"] == 1 and slot.ready)
+        assert link.tally.published == published
+        assert any("stood still" in reason for reason in reasons)
+
+
+async def test_a_write_that_hangs_holds_up_neither_the_watchdog_nor_the_close(venue):
+    exchange = venue.exchange(idle_timeout_s=NEVER_S, heartbeat=Heartbeat(NEVER_S))
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        slot = only_slot(connector)
+        link = slot.link
+        await until(lambda: proven(connector))
+        raw = link.socket.get_extra_info("socket")
+        venue.live[0].freeze()
+        # Frames go on arriving until the write hangs: the link shall not end before.
+        while link._outbox.writing_s is None or not link.alive:
+            assert link.alive
+            link.send('"' + "x" * (4 << 20) + '"')
+            await venue.deliver("C000USDT")
+            await asyncio.sleep(0.02)
+        await until(lambda: slot.reconnects["silent"] == 1 and slot.ready)
+        await until(lambda: raw.fileno() == -1)  # with megabytes of ours still unwritten
+        assert link._task.done()
+
+
+async def test_nobody_waits_for_a_frozen_link_at_the_end(venue):
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    connector = ExchangeConnector(exchange, venue.settings(), patience=Patience(answer_s=NEVER_S))
+    assert await connector.connect()
+    link = only_slot(connector).link
+    raw = link.socket.get_extra_info("socket")
+    venue.live[0].freeze()
+    while link._outbox.writing_s is None:
+        link.send('"' + "x" * (4 << 20) + '"')
+        await asyncio.sleep(0.01)
+    await asyncio.wait_for(connector.disconnect(), 30)
+    await until(lambda: raw.fileno() == -1)
+
+
+async def test_an_exchange_that_never_answers_is_not_cut(venue):
+    venue.silent = True
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        connection: Connection = venue.live[0]
+        link = only_slot(connector).link
+        # Each frame makes the silence after it worth a question.
+        while len(connection.pings) < 4:
+            await venue.deliver("C000USDT")
+            count = len(connection.pings)
+            await until(lambda: len(connection.pings) > count or not connection.open)  # noqa: B023
+        last_s = link._last_s()
+        await until(
+            lambda: link._last_s() == last_s and asyncio.get_running_loop().time() - last_s > 3 * QUICK.answer_s
+        )
+        assert only_slot(connector).link is link
+        assert connection.open
+        assert len(venue.connections) == 1
+
+
+async def test_a_link_with_frames_but_without_answers_is_none_the_worse(venue):
+    """Proven once; then pongs stop and the books go on."""
+    exchange = venue.exchange(idle_timeout_s=NEVER_S, heartbeat=Heartbeat(0.05))
+    bus = FakeBus()
+    recorder = Recorder(bus, "binance_future")
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK, publish=bus.publish) as connector:
+        await until(lambda: proven(connector))
+        venue.silent = True
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + 4 * QUICK.answer_s
+        while loop.time() < end_s:
+            await venue.deliver("C000USDT")
+            await asyncio.sleep(0.01)
+        assert len(venue.connections) == 1
+        assert recorder.frames()
+
+
+async def test_a_pause_of_our_own_is_held_against_no_link(venue):
+    patience = Patience(connect_s=5.0, settle_s=5.0, quiet_s=0.5, answer_s=0.5)
+    async with collecting(
+        venue, ["C000-USDT"], exchange=venue.exchange(idle_timeout_s=NEVER_S), patience=patience
+    ) as connector:
+        slot = only_slot(connector)
+        link = slot.link
+        await until(lambda: proven(connector))
+        put, pauses = link._probing.asked, []
+
+        def put_and_pause(now_s: float) -> None:
+            put(now_s)
+            pauses.append(now_s)
+            time.sleep(2.0)  # as a stopped process, between the question and the answer
+
+        link._probing.asked = put_and_pause
+        for count in (1, 2):
+            await until(lambda: len(pauses) == count and link._probing._asked_s is None)  # noqa: B023
+        assert slot.link is link
+        assert slot.reconnects.total() == 0
+
+
+async def test_every_connection_is_greeted_first(venue):
+    hello = ['{"method":"HELLO","id":90}', '{"method":"AND","id":91}']
+    exchange = venue.exchange(own={"greeting": lambda _self: list(hello)})
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        venue.live[0].reset()
+        await until(lambda: only_slot(connector).reconnects["lost"] == 1 and only_slot(connector).ready)
+        for connection in venue.connections:
+            assert [text for _, text in connection.texts][:2] == hello
+            assert connection.subscribed == {"C000USDT"}

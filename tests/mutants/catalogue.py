@@ -1,0 +1,263 @@
+"""The mutants: each a small, plausible bug in code that books rest on, and the tests that must catch it.
+
+`old` must stand exactly once in `file`. Tests are paths as pytest takes them; the fewer, the faster the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KEEPERS = ("tests/properties", "tests/unit/test_keepers.py")
+BOOKS = ("tests/properties/test_book_properties.py", "tests/properties/test_keeper_properties.py")
+LINES = ("tests/unit/test_line_keeper.py", "tests/properties/test_line_properties.py")
+IN_BAND = ("tests/unit/test_sequenced_in_band.py", "tests/unit/test_sequencer.py", "tests/properties")
+EXCHANGES = ("tests/contract",)
+DESK = ("tests/unit/test_validator_desk.py", "tests/unit/test_validator_coverage.py")
+LANES = ("tests/unit/test_ingest_lane.py",)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    name: str
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+SEQUENCER = "hoga/domain/sequencer.py"
+JOINING = "hoga/domain/joining.py"
+BOOK = "hoga/domain/book.py"
+KEEPER = "hoga/domain/keeper.py"
+LINE = "hoga/domain/line.py"
+WHOLE = "hoga/domain/whole.py"
+SEQUENCED = "hoga/domain/sequenced.py"
+
+MUTANTS = (
+    Mutant(
+        "skip-gap-check",
+        "a delta that does not build on the book is applied as if it did",
+        SEQUENCER,
+        "        return Verdict.APPLY if last is None or prev <= last else Verdict.GAP\n\n    def _renumber",
+        "        return Verdict.APPLY\n\n    def _renumber",
+        KEEPERS,
+    ),
+    Mutant(
+        "apply-stale-delta",
+        "a delta that the book already holds is applied again",
+        SEQUENCER,
+        "            if seq <= last:\n                return Verdict.STALE",
+        "            if seq < last - 1:\n                return Verdict.STALE",
+        KEEPERS,
+    ),
+    Mutant(
+        "reversal-is-stale",
+        "an id that goes backwards on its own link is passed over",
+        SEQUENCER,
+        "            return Verdict.REVERSAL if era == self._era else Verdict.STALE",
+        "            return Verdict.STALE",
+        KEEPERS,
+    ),
+    Mutant(
+        "renumbering-unseen",
+        "an exchange that says it counts anew is taken for one that lost ids",
+        SEQUENCER,
+        "        if seq < prev and (place is None or seq != place.seq):\n            return self._renumber",
+        "        if seq < prev - 10**15:\n            return self._renumber",
+        IN_BAND,
+    ),
+    Mutant(
+        "forget-the-buffer",
+        "deltas that arrive while a snapshot is awaited are not kept",
+        JOINING,
+        "        self.updates.append((link, update))\n",
+        "        self.updates.clear()\n        self.updates.append((link, update))\n",
+        KEEPERS,
+    ),
+    Mutant(
+        "off-by-one-join",
+        "a snapshot one id before the buffered chain is joined to it",
+        JOINING,
+        "if self.updates[0][1].prev_seq > lid:",
+        "if self.updates[0][1].prev_seq > lid + 1:",
+        KEEPERS,
+    ),
+    Mutant(
+        "proof-kept-over-reconnect",
+        "what was heard before a reconnect proves the book after it",
+        KEEPER,
+        "if self.base is State.SYNCING or self._heard_live():",
+        "if self.base is State.SYNCING or self._heard is not None:",
+        (*KEEPERS, *DESK),
+    ),
+    Mutant(
+        "dead-link-proves",
+        "frames of a link that is known to be dead prove the book",
+        KEEPER,
+        "return self.live_links is None or link in self.live_links",
+        "return True",
+        (*KEEPERS, *DESK),
+    ),
+    Mutant(
+        "wrong-side",
+        "asks are applied to the bids and bids to the asks",
+        BOOK,
+        "self.orphan_deletes += self.bids.apply(new_bids) + self.asks.apply(new_asks)",
+        "self.orphan_deletes += self.asks.apply(new_bids) + self.bids.apply(new_asks)",
+        BOOKS,
+    ),
+    Mutant(
+        "deletes-ignored",
+        "a size of zero leaves the level standing",
+        BOOK,
+        "            elif present:\n                del prices[index], sizes[index]",
+        "            elif present:\n                orphans += 0",
+        BOOKS,
+    ),
+    Mutant(
+        "worst-instead-of-best",
+        "the published bids begin at the far end",
+        BOOK,
+        "return self.bids.prices[: -count - 1 : -1], self.bids.sizes[: -count - 1 : -1]",
+        "return self.bids.prices[:count], self.bids.sizes[:count]",
+        BOOKS,
+    ),
+    Mutant(
+        "locked-is-fine",
+        "a best bid equal to the best ask does not count as crossed",
+        BOOK,
+        "return bool(bids) and bool(asks) and bids[-1] >= asks[0]",
+        "return bool(bids) and bool(asks) and bids[-1] > asks[0]",
+        KEEPERS,
+    ),
+    Mutant(
+        "ghosts-are-known",
+        "levels beyond what the snapshot could know count as proven",
+        BOOK,
+        "return len(prices) if self.low is None else len(prices) - bisect_left(prices, self.low)",
+        "return len(prices)",
+        KEEPERS,
+    ),
+    Mutant(
+        "finer-value-unscaled",
+        "prices keep their integers when the column's exponent widens",
+        BOOK,
+        "            side.prices = [price * factor for price in side.prices]",
+        "            side.prices = [price * 1 for price in side.prices]",
+        BOOKS,
+    ),
+    Mutant(
+        "float-keys",
+        "prices and sizes go through binary floats",
+        "hoga/domain/numbers.py",
+        "        return int(digits) * POW10[missing]",
+        "        return int(float(text) * POW10[decimals])",
+        (*BOOKS, *EXCHANGES),
+    ),
+    Mutant(
+        "last-level-dropped",
+        "the last level of every side of a frame is lost",
+        "hoga/exchanges/decoding.py",
+        "    return levels\n\n\ndef raw_number",
+        "    return levels[:-1]\n\n\ndef raw_number",
+        EXCHANGES,
+    ),
+    Mutant(
+        "spot-id-off-by-one",
+        "a Binance spot delta is said to build on its own first id",
+        "hoga/exchanges/binance/spot.py",
+        "prev_seq=depth.U - 1,",
+        "prev_seq=depth.U,",
+        EXCHANGES,
+    ),
+    Mutant(
+        "no-truncation",
+        "levels that fell out of the depth that Kraken keeps stay in the book",
+        LINE,
+        "        if line.depth:\n            line.book.truncate(line.depth)\n        if line.texts",
+        "        if line.depth < 0:\n            line.book.truncate(line.depth)\n        if line.texts",
+        (*LINES, *EXCHANGES),
+    ),
+    Mutant(
+        "checksum-unread",
+        "whatever the exchange's checksum says, it is right",
+        LINE,
+        "        if found == update.checksum:",
+        "        if found is not None:",
+        LINES,
+    ),
+    Mutant(
+        "broken-line-elected",
+        "a link's book is published though it is not LIVE",
+        LINE,
+        "return {State.LIVE: 3, State.GAPPED: 2, State.CROSSED: 1}.get(line.base, 0) if self._speaks(line) else 0",
+        "return 3 if self._speaks(line) else 0",
+        LINES,
+    ),
+    Mutant(
+        "connection-jump-unseen",
+        "a jump in the numbers of a connection concerns nobody",
+        "hoga/runtime/books.py",
+        "        missing = number - last - 1\n",
+        "        missing = 0\n        return True, []\n",
+        (*LINES, "tests/contract/test_tapes_coinbase.py"),
+    ),
+    Mutant(
+        "second-line-rewinds",
+        "the snapshot of a second line that is behind takes the book back",
+        SEQUENCED,
+        "        if newer or (newer is None and update.seq > last):\n            return False",
+        "        if newer or newer is None:\n            return False",
+        IN_BAND,
+    ),
+    Mutant(
+        "old-frame-applied",
+        "a whole-book frame older than the book replaces it",
+        WHOLE,
+        "        if update.exchange_time_ns < self.exchange_time_ns and (late",
+        "        if update.exchange_time_ns < 0 and (late",
+        KEEPERS,
+    ),
+    Mutant(
+        "bus-loss-unseen",
+        "a jump in the frames of a link is not noticed",
+        "services/validator/entry.py",
+        "return 0 if last is None else max(link_seq - last - 1, -1)",
+        "return 0",
+        DESK,
+    ),
+    Mutant(
+        "silent-ingest-is-live",
+        "a link whose reports have stopped stays live for ever",
+        "services/validator/coverage.py",
+        "if slot.live and now_ns - slot.heard_ns > self._silent_after_ns]",
+        "if slot.live and now_ns < slot.heard_ns]",
+        DESK,
+    ),
+    Mutant(
+        "revision-stands-still",
+        "every message of a book has the same revision",
+        "services/validator/publisher.py",
+        "        entry.revision += 1\n",
+        "        entry.revision = 1\n",
+        DESK,
+    ),
+    Mutant(
+        "dropped-frame-uncounted",
+        "a frame that the bus did not take leaves no hole in the numbers",
+        "services/ingest/lane.py",
+        "return self._publish(self._subject, self._constant + varying.SerializeToString())\n\n    def _send_large",
+        "taken = self._publish(self._subject, self._constant + varying.SerializeToString())\n"
+        "        self.seq -= not taken\n        return taken\n\n    def _send_large",
+        LANES,
+    ),
+    Mutant(
+        "audit-always-agrees",
+        "a snapshot that contradicts the book is taken for agreement",
+        "hoga/domain/audit.py",
+        "            if our_size != their_size:",
+        "            if our_size != their_size and not ours:",
+        ("tests/unit/test_audit.py",),
+    ),
+)

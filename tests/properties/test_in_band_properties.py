@@ -1,0 +1,330 @@
+"""Promises of the sequenced keeper where snapshots come in the stream, over one line and two.
+
+A world holds what the exchange tells, the slots with what is on its way from them (frames and reports, in order), and
+the keeper. Hypothesis says what happens next; after each step a LIVE book must be the truth at its id.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hoga.domain.actions import Action, Publish, Resubscribe
+from hoga.domain.keeper import KeeperRules
+from hoga.domain.sequenced import SequencedKeeper
+from hoga.domain.types import GapPolicy, Stamp, State, Update
+from hoga.testing.histories import ERA_IDS, Account, accounts
+
+RESERVED = 2
+"""Frames kept for the end, so that every loss is betrayed by a later one."""
+Step = tuple[str, int]
+
+
+@dataclass
+class Line:
+    """A slot of ingest. What it says arrives in the order in which it was said: frames, and reports on its links."""
+
+    name: str
+    link: str = ""
+    """The connection that is open, empty where there is none."""
+    old: str = ""
+    """The one before, while a planned replacement overlaps."""
+    reported: str = ""
+    """The link that carries the slot, by the report that arrived last."""
+    queue: deque[tuple[str, Update | None]] = field(default_factory=deque)
+    """(link, its frame), or (link, None): a report that this link carries the slot (empty: none does)."""
+
+
+class World:
+    def __init__(self, account: Account, lines: str, policy: GapPolicy = GapPolicy.CONTINUE) -> None:
+        self.account = account
+        self.policy = policy
+        self.told = 0
+        self.ms = 0
+        self.numbers = 0
+        self.lines = [Line(name) for name in lines]
+        self.mute: set[str] = set()
+        """Connections whose subscription was not answered: they bring nothing until they are asked for again."""
+        self.live: set[str] = set()
+        self.asked: list[str] = []
+        self.states: list[State] = []
+        for line in self.lines:
+            self.connect(line)
+        self.restart()
+
+    # --- the exchange and the connections
+
+    def connect(self, line: Line, *, mute: bool = False, planned: bool = False) -> None:
+        self.numbers += 1
+        line.link = f"{line.name}{self.numbers}"
+        if not planned:
+            line.queue.append((line.link, None))
+        if mute:
+            self.mute.add(line.link)
+        else:
+            line.queue.append((line.link, self.account.subscription(self.told)))
+
+    def tell(self, update: Update) -> None:
+        for line in self.lines:
+            for link in (line.old, line.link):
+                if link and link not in self.mute:
+                    line.queue.append((link, update))
+
+    def advance(self) -> None:
+        self.tell(self.account.frames[self.told])
+        self.told += 1
+
+    def serve(self, choice: int) -> None:
+        """A request is carried out over the link that it names, or over any."""
+        lines = [line for line in self.lines if line.link]
+        if self.asked and lines:
+            named = self.asked.pop(0)
+            line = next((line for line in lines if line.link == named), lines[choice % len(lines)])
+            line.queue.append((line.link, self.account.subscription(self.told)))
+            self.mute.discard(line.link)
+
+    # --- the keeper
+
+    def restart(self) -> None:
+        """The validator begins; what is on its way arrives all the same."""
+        self.live = set()
+        self.keeper = SequencedKeeper(KeeperRules(depth=5, gap_policy=self.policy), in_band=True, kept=400)
+        self.keeper.live_links = self.live
+        self.keeper.uncovered_reason = "nothing is reported yet"
+
+    def report(self) -> None:
+        """Every slot reports once more, and coverage draws its conclusions."""
+        before, now = set(self.live), {line.reported for line in self.lines if line.reported}
+        self.live.clear()
+        self.live.update(now)
+        if before and not now:
+            self.take(self.keeper.link_down("the link is down", self.stamp))
+        if now and (not before or self.keeper.uncovered_reason):
+            self.take(self.keeper.link_up(self.stamp))
+            self.take(self.keeper.open(self.stamp))
+        elif before - now:
+            self.take(self.keeper.link_moved(self.stamp))
+
+    def deliver(self, line: Line) -> None:
+        if not line.queue:
+            return
+        link, update = line.queue.popleft()
+        if update is None:
+            line.reported = link
+            self.report()
+        else:
+            self.take(self.keeper.receive(update, link, self.stamp))
+
+    def tick(self, ms: int) -> None:
+        for _ in range(max(ms // 500, 1)):
+            self.ms += min(ms, 500)
+            self.take(self.keeper.tick(self.stamp))
+
+    @property
+    def stamp(self) -> Stamp:
+        return Stamp(self.ms * 1_000_000, self.ms * 1_000_000)
+
+    def take(self, actions: list[Action]) -> None:
+        for action in actions:
+            if isinstance(action, Resubscribe):
+                self.asked.append(action.link)
+            if isinstance(action, Publish):
+                self.states.append(self.keeper.state)
+        if self.keeper.state is State.LIVE:
+            assert self.book() == self.account.truth(self.keeper.sequence)
+
+    def book(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        book = self.keeper.book
+        return list(zip(*book.top_bids(10_000), strict=True)), list(zip(*book.top_asks(10_000), strict=True))
+
+    # --- what happens
+
+    def do(self, step: Step) -> None:
+        what, choice = step
+        self.ms += 1
+        line = self.lines[choice % len(self.lines)]
+        match what:
+            case "advance" if self.told < len(self.account.frames) - RESERVED:
+                self.advance()
+            case "keep alive":
+                seq = self.account.subscription(self.told).seq
+                self.tell(Update("X", False, [], [], prev_seq=seq, seq=seq))
+            case "deliver":
+                self.deliver(line)
+            case "deliver all":
+                while line.queue:
+                    self.deliver(line)
+            case "repeat" if line.queue and line.queue[0][1] is not None:
+                line.queue.appendleft(line.queue[0])
+            case "tick":
+                self.tick((50, 1000, 4000)[choice % 3])
+            case "kill" if line.link:
+                self.kill(line)
+            case "connect" if not line.link:
+                self.connect(line)
+            case "connect in vain" if not line.link:
+                self.connect(line, mute=True)
+            case "overlap" if line.link and not line.old:
+                line.old = line.link
+                self.connect(line, planned=True)
+            case "switch" if line.old and line.reported != line.link:
+                line.queue.append((line.link, None))
+            case "retire" if line.reported == line.link or (line.link, None) in line.queue:
+                line.old = ""
+            case "report":
+                self.report()
+            case "serve":
+                self.serve(choice)
+            case "ignore" if self.asked:
+                self.asked.pop(0)
+            case "lose" if line.queue and line.queue[0][1] is not None:
+                line.queue.popleft()
+            case "deafen":
+                self.lose(choice % 4)
+                self.live.clear()
+                self.take(self.keeper.link_down("the bus was away", self.stamp))
+                self.report()
+            case "restart":
+                self.restart()
+                self.lose(choice % 4)
+            case _:
+                pass
+
+    def kill(self, line: Line) -> None:
+        """Both connections of a slot end; the exchange may have said more than arrived."""
+        line.link = line.old = ""
+        line.queue.append(("", None))
+
+    def lose(self, count: int) -> None:
+        """Frames are lost, of reports only that they came: the newest counts."""
+        for line in self.lines:
+            for _ in range(min(count, len(line.queue))):
+                link, update = line.queue.popleft()
+                line.reported = link if update is None else line.reported
+
+    def drain(self) -> None:
+        """All that is on its way arrives, and all reports."""
+        for line in self.lines:
+            while line.queue:
+                self.deliver(line)
+        self.report()
+
+    def settle(self) -> None:
+        """Time passes, and requests are carried out."""
+        for _ in range(30):
+            self.drain()
+            while self.asked:
+                self.serve(0)
+            self.drain()
+            self.tick(4000)
+
+    def current(self) -> bool:
+        return self.keeper.sequence == self.account.subscription(self.told).seq
+
+    def end(self) -> None:
+        """Everything comes back, and two more frames betray whatever was lost."""
+        for line in self.lines:
+            if line.old:
+                line.queue.append((line.link, None))
+                line.old = ""
+            if not line.link:
+                self.connect(line)
+        for _ in range(RESERVED):
+            self.settle()
+            self.advance()
+        self.settle()
+        assert self.keeper.state is State.LIVE, (self.keeper.state, self.keeper.reason)
+        assert self.current()
+
+
+def steps(*more: str) -> st.SearchStrategy[list[Step]]:
+    usual = ["advance", "advance", "deliver", "deliver", "deliver all", "tick", "serve", "report"]
+    return st.lists(st.tuples(st.sampled_from([*usual, *more]), st.integers(0, 11)), max_size=60)
+
+
+QUIET_FAULTS = (
+    "kill",
+    "connect",
+    "connect",
+    "connect in vain",
+    "overlap",
+    "switch",
+    "retire",
+    "repeat",
+    "keep alive",
+    "ignore",
+    "restart",
+)
+"""Nothing that a sound keeper could take for a loss."""
+
+
+def play(world: World, script: list[Step]) -> None:
+    world.report()
+    for step in script:
+        world.do(step)
+
+
+@settings(max_examples=250, deadline=None)
+@given(accounts(), st.sampled_from(["a", "ab"]), steps(*QUIET_FAULTS, "lose", "deafen"), st.booleans())
+def test_whatever_happens_a_live_book_is_the_truth_at_its_id_and_it_heals(
+    account: Account, lines: str, script: list[Step], strict: bool
+) -> None:
+    world = World(account, lines, GapPolicy.RESYNC if strict else GapPolicy.CONTINUE)
+    play(world, script)
+    world.end()
+
+
+@settings(max_examples=250, deadline=None)
+@given(accounts(), st.sampled_from(["a", "ab"]), steps(*QUIET_FAULTS))
+def test_without_a_loss_there_is_no_gap_and_no_reversal_and_what_is_live_is_current(
+    account: Account, lines: str, script: list[Step]
+) -> None:
+    world = World(account, lines)
+    play(world, script)
+    world.drain()
+    world.tick(4000)  # nothing is asked for, nothing is on its way
+    if world.keeper.state is State.LIVE:
+        assert world.current()
+    world.end()
+    counters = world.keeper.counters
+    assert (counters.gaps, counters.reversals, counters.disagreements, counters.crossed) == (0, 0, 0, 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(accounts(), st.data())
+def test_either_of_two_lines_in_step_may_die_at_any_moment_and_nothing_but_live_is_published(
+    account: Account, data: st.DataObject
+) -> None:
+    world = World(account, "ab")
+    world.drain()
+    assert world.keeper.state is State.LIVE
+    world.states.clear()
+    dying = data.draw(st.sampled_from("ab"))
+    moment = data.draw(st.integers(0, len(account.frames)))
+    for n in range(len(account.frames)):
+        if n == moment:
+            world.kill(world.lines["ab".index(dying)])
+        world.advance()
+        for line in data.draw(st.permutations(range(2))):
+            if data.draw(st.booleans()):
+                world.do(("deliver all", line))
+    world.drain()
+    world.tick(20_000)
+    assert set(world.states) == {State.LIVE}
+    assert world.current()
+    assert world.asked == []
+
+
+def test_an_id_says_which_moment_is_meant() -> None:
+    """The oracle rests on it."""
+
+    @settings(max_examples=50, database=None)
+    @given(accounts())
+    def check(account: Account) -> None:
+        ids = [ERA_IDS, *(frame.seq for frame in account.frames)]
+        assert len(set(ids)) == len(ids)
+
+    check()

@@ -1,0 +1,1 @@
+"""Deterministic simulation: the production ingest and validator under virtual time, network and bus; see `run`."""

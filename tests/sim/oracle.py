@@ -1,0 +1,338 @@
+"""The verdicts on a world: everything published, against everything the exchanges sent.
+
+W   a LIVE book that differs from the truth at its own id, or at its time where ids are not the market's
+S   a LIVE book that lacks a frame which was sent untampered longer than the budget ago
+O   revisions that do not rise within an epoch, epochs that fall
+G   a GAP event although everything between its ids had been delivered
+
+Levels are compared as whole numbers brought to one scale, by code of its own. Silence is the exception to the budget:
+a link on which nothing arrives is dead after the exchange's idle timeout, and not before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hoga.exchanges.base import Continuity
+from hoga.exchanges.registry import EXCHANGES
+from hoga.wire import pb
+from services.simulator.faults import FrameFaults, Package
+from tests.sim.exchanges import SimExchanges
+from tests.sim.loop import SimLoop
+from tests.sim.truth import Life
+
+LIVE = pb.BookState.BOOK_STATE_LIVE
+BUDGET_S = 5.0
+GRACE_S = 5.0
+MEMORY_S = 30.0
+"""A fault is no longer called the cause of what happens so long after it."""
+STATE_NAMES = {number: name.removeprefix("BOOK_STATE_") for name, number in pb.BookState.items()}
+
+Key = tuple[str, str]
+"""(exchange, native symbol)."""
+
+
+NEAR_NS = 1_000_000_000
+"""A gap so soon after frames were lost on the bus is that loss."""
+
+
+class Watched(FrameFaults):
+    """Marks the frames that are tampered with."""
+
+    def __init__(self, oracle: Oracle, code: str) -> None:
+        super().__init__()
+        self._oracle, self._code = oracle, code
+
+    def strike(self, native: str, package: Package) -> Package:
+        struck = super().strike(native, package)
+        if struck is not package:
+            self._oracle.tampered(self._code, native)
+        return struck
+
+
+class Shown:
+    """The newest message of a book."""
+
+    __slots__ = ("arrived", "book", "index", "life", "live", "order")
+
+    def __init__(self) -> None:
+        self.book = pb.OrderBook()
+        self.order = (0, 0)
+        self.arrived = 0.0
+        self.live = False
+        """It says so, and its publisher was not known to be gone since."""
+        self.life: Life | None = None
+        self.index = -1
+
+
+class Oracle:
+    def __init__(
+        self,
+        loop: SimLoop,
+        exchanges: SimExchanges,
+        symbols: Mapping[str, Mapping[str, str]],
+        depth: int,
+        fail: Callable[[str], None],
+    ) -> None:
+        """`symbols`: exchange -> native -> canonical. `fail` takes every violation."""
+        self._loop, self._exchanges, self._depth, self._fail = loop, exchanges, depth, fail
+        self._natives = {(code, symbol): native for code, found in symbols.items() for native, symbol in found.items()}
+        self.lives: dict[Key, list[Life]] = defaultdict(list)
+        self.shown: dict[Key, Shown] = {}
+        self.checked = Counter[str]()
+        self.states = Counter[str]()
+        self.events = Counter[str]()
+        self.detections: dict[str, list[float]] = defaultdict(list)
+        """Fault -> seconds until a message said that a book was not LIVE."""
+        self.recoveries: dict[str, list[float]] = defaultdict(list)
+        """Fault -> seconds that a book was not LIVE after it."""
+        self.deep_wrong = 0
+        """LIVE books with an error below the levels that their exchange lets us prove."""
+        self.blind_until = 0.0
+        """While the validator or the bus is away no message can say so."""
+        self.silent_until: dict[str, float] = defaultdict(float)
+        """Exchange -> until when a link may be silent without anybody knowing."""
+        self.confused_until = 0.0
+        """Where frames have nothing but times: until when those after a clock set back look late."""
+        self.delayed_until: dict[Key, float] = defaultdict(float)
+        """Market -> until when its frames are held back; what strikes when they leave cannot be told apart."""
+        self.lost_frames = 0
+        """Frames that were tampered with, delayed ones not counted."""
+        self._payloads: dict[bytes, tuple[Life, int]] = {}
+        self._heard: dict[tuple[Life, int], int] = {}
+        self._bus_loss_ns: dict[tuple[str, str], int] = {}
+        """Frame -> when the running validator took it from the bus, as a number that rises."""
+        self.alone = False
+        """Whether what happens now can be put down to one fault: times are taken only then."""
+        self._causes: dict[str, tuple[float, str]] = {}
+        self._last = "none"
+        self._outages: dict[Key, tuple[float, str]] = {}
+        self._accused: set[tuple[Any, ...]] = set()
+        self.by_ids = {
+            code: EXCHANGES[code].traits.continuity in (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
+            for code in exchanges.venues
+        }
+        self.by_time = {code: not found.traits.verified for code, found in EXCHANGES.items()}
+        for code, venue in exchanges.venues.items():
+            venue.faults = Watched(self, code)
+            if self.by_ids[code]:
+                setattr(venue, "deliver", self._delivering(code, venue.deliver))  # noqa: B010 - as below
+            for native in venue.natives():
+                self.follow(code, native)
+
+    # --- what the exchanges do
+
+    def follow(self, code: str, native: str) -> None:
+        """A market was listed."""
+        market = self._exchanges.market.exchanges[code].symbols[native]
+        lives = self.lives[code, native]
+        lives.append(Life(market, self._depth, self._loop.now))
+        emit, idle, begin_life = market.emit, market.idle, market.begin_life
+
+        def emitted() -> Any:
+            change = emit()
+            if change is not None:
+                lives[-1].sent(self._loop.now)
+                confused = self.by_time[code] and self._loop.now < self.confused_until
+                lives[-1].frames[-1].intact = not confused and self._loop.now >= self.delayed_until[code, native]
+            return change
+
+        def idled() -> Any:
+            change = idle()
+            lives[-1].sent(self._loop.now)
+            lives[-1].frames[-1].intact = False
+            lives[-1].frames[-1].crossed = True
+            return change
+
+        def began() -> None:
+            begin_life()
+            lives.append(Life(market, self._depth, self._loop.now))
+            lives[-1].frames[0].intact = False  # not every exchange says so
+
+        for name, hook in (("emit", emitted), ("idle", idled), ("begin_life", began)):
+            setattr(market, name, hook)
+
+    def _delivering(self, code: str, deliver: Callable[[str, Package], None]) -> Callable[[str, Package], None]:
+        def delivering(native: str, package: Package) -> None:
+            life = self.lives[code, native][-1]
+            for _, payload in package:
+                self._payloads[payload] = (life, len(life.frames) - 1)
+            deliver(native, package)
+
+        return delivering
+
+    def tampered(self, code: str, native: str) -> None:
+        self.lives[code, native][-1].frames[-1].intact = False
+        self.lost_frames += 1
+
+    # --- what the validator hears
+
+    def reborn(self) -> None:
+        """A validator starts and has heard nothing."""
+        self._heard.clear()
+
+    def heard(self, subject: str, payload: bytes) -> None:
+        """A message that the validator is about to take."""
+        kind, code = subject.split(".", 4)[2:4]
+        if kind == "raw" and self.by_ids.get(code):
+            found = self._payloads.get(pb.RawFrame.FromString(payload).payload)
+            if found is not None:
+                self._heard.setdefault(found, len(self._heard))
+
+    # --- what struck
+
+    def caused(self, kind: str, where: str = "*") -> None:
+        """`where` is "*", an exchange, or "exchange native"."""
+        self._causes[where] = (self._loop.now, kind)
+        self._last = kind
+
+    def blackout(self, kind: str) -> None:
+        """The validator or the bus is gone: no message says so, and what was LIVE counts no more."""
+        self.caused(kind)
+        for key, shown in self.shown.items():
+            shown.live = False
+            self._outages.setdefault(key, (self._loop.now, kind if self.alone else ""))
+        self.blind_until = self._loop.now + GRACE_S
+
+    # --- what is published
+
+    def book(self, payload: bytes) -> str:
+        """Takes a published book; a line for the trace."""
+        book = pb.OrderBook.FromString(payload)
+        key, now = (book.exchange, self._natives[book.exchange, book.symbol]), self._loop.now
+        state = STATE_NAMES[book.state]
+        self.states[state] += 1
+        shown = self.shown.get(key)
+        if shown is None:
+            shown = self.shown[key] = Shown()
+        line = f"{book.exchange} {book.symbol} {state} seq {book.sequence} rev {book.revision}"
+        order = (book.epoch, book.revision)
+        if order <= shown.order:
+            self._fail(f"O {line}: {order} after {shown.order}")
+        shown.order, shown.book, shown.arrived = order, book, now
+        shown.live = book.state == LIVE
+        if not shown.live:
+            if key not in self._outages:
+                since, kind = self._cause(key)
+                self._outages[key] = (now, kind)
+                if kind:
+                    self.detections[kind].append(now - since)
+            return line
+        if key in self._outages:
+            began, kind = self._outages.pop(key)
+            if kind:
+                self.recoveries[kind].append(now - began)
+        self._compare(shown, key, line)
+        return line
+
+    def event(self, payload: bytes) -> str:
+        event = pb.BookEvent.FromString(payload)
+        kind = pb.BookEvent.Kind.Name(event.kind).removeprefix("KIND_")
+        self.events[kind] += 1
+        market = (event.exchange, event.symbol)
+        if event.kind == pb.BookEvent.KIND_BUS_LOSS:
+            self._bus_loss_ns[market] = event.time_ns
+        lost = (
+            event.time_ns - self._bus_loss_ns.get(market, -NEAR_NS) < NEAR_NS
+        )  # that gap was announced with its cause
+        if event.kind == pb.BookEvent.KIND_GAP and self.by_ids[event.exchange] and not lost:
+            self._judge_gap(event)
+        return f"{event.exchange} {event.symbol} {kind} {event.expected} {event.found} {event.count}"
+
+    def _judge_gap(self, event: pb.BookEvent) -> None:
+        """A gap is false where every frame between its ids was sound and heard before the one that betrayed it."""
+        key = (event.exchange, self._natives[event.exchange, event.symbol])
+        newest, false = -1, False
+        for life in self.lives[key]:
+            missing, betrayer = life.between(event.expected, event.found)
+            after = self._heard.get((life, betrayer), -1)
+            if after <= newest:
+                continue  # ids of an earlier life
+            newest = after
+            heard = [self._heard.get((life, index), after) for index in missing]
+            sound = all(life.frames[index].intact for index in missing)
+            false = bool(missing) and sound and all(number < after for number in heard)
+        if false:
+            self._fail(f"G {event.exchange} {event.symbol}: {event.detail}")
+
+    def _cause(self, key: Key) -> tuple[float, str]:
+        """The last fault that touched a book, and when; an empty name where it is long ago."""
+        wheres = ("*", key[0], f"{key[0]} {key[1]}")
+        since, kind = max((self._causes[where] for where in wheres if where in self._causes), default=(0.0, ""))
+        return (since, kind) if self.alone and self._loop.now - since < MEMORY_S else (since, "")
+
+    def _compare(self, shown: Shown, key: Key, line: str) -> None:
+        self.checked[key[0]] += 1
+        book = shown.book
+        problem = "no such market"
+        for life in reversed(self.lives[key]):
+            index, problem, deep = life.judge(book, by_id=self.by_ids[key[0]])
+            if not problem:
+                shown.life, shown.index = life, index
+                if deep:
+                    self._deep(life, f"{line}: {deep}")
+                return
+        shown.life = None
+        self._fail(f"W {line}: {problem}")
+
+    def _deep(self, life: Life, line: str) -> None:
+        """Below the proven levels a book may be wrong, where a frame of it was tampered with; it is counted apart."""
+        self.deep_wrong += 1
+        if not life.tampered:
+            self._fail(f"D {line}")
+
+    # --- what may not be LIVE any more
+
+    def listed(self) -> list[Key]:
+        return [
+            (code, native) for code, market in self._exchanges.market.exchanges.items() for native in market.symbols
+        ]
+
+    def missing(self, wanted: set[Key]) -> dict[Key, str]:
+        """Listed and wanted markets without a LIVE and current book, with what is known of them."""
+        now, found = self._loop.now, {}
+        for key in self.listed():
+            if key not in wanted:
+                continue
+            shown = self.shown.get(key)
+            if shown is None:
+                found[key] = "nothing was ever published"
+            elif not shown.live:
+                found[key] = f"{STATE_NAMES[shown.book.state]}: {shown.book.reason}"
+            elif now - shown.arrived > 7 or self._lag(key, shown) > BUDGET_S:
+                found[key] = f"said {now - shown.arrived:.1f} s ago, lacks {self._lag(key, shown):.1f} s"
+        return found
+
+    def inspect(self) -> None:
+        """Looks for LIVE books that lag; call it a few times a second."""
+        now = self._loop.now
+        if now < self.blind_until:
+            return
+        for key, shown in self.shown.items():
+            if not shown.live:
+                continue
+            lag_s = self._lag(key, shown)
+            if lag_s <= BUDGET_S or now < self.silent_until[key[0]]:
+                continue
+            accusation = (key, shown.book.epoch, shown.index)
+            if accusation not in self._accused:
+                self._accused.add(accusation)
+                said_s = now - shown.arrived
+                self._fail(
+                    f"S {key[0]} {key[1]} LIVE but lacks what was sent {lag_s:.1f} s ago; seq {shown.book.sequence} "
+                    f"rev {shown.book.revision}, said {said_s:.1f} s ago, last fault {self._last}"
+                )
+
+    def _lag(self, key: Key, shown: Shown) -> float:
+        """How long ago the first untampered frame was sent that the book lacks and that changed what it shows."""
+        life = self.lives[key][-1]
+        index = shown.index if shown.life is life else -1
+        frames = life.frames
+        known = shown.life.frames[shown.index] if shown.life is not None else None
+        for place in range(index + 1, len(frames)):
+            frame = frames[place]
+            if frame.intact and (known is None or not frame.same_as(known)):
+                return self._loop.now - frame.sent
+        return 0.0

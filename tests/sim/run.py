@@ -1,0 +1,148 @@
+"""Runs worlds: `python -m tests.sim.run --seeds 500 --jobs 2`, or one again, line by line: `--seed 17 -v`.
+
+The same seed gives the same world, whatever ran before it; hashes are seeded, too, so the command starts itself anew
+with PYTHONHASHSEED=0. Exit code 1 on any violation, with the numbers of the seeds and how to replay them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import os
+import selectors
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from tests.sim.clock import Clock, real_perf_counter
+from tests.sim.loop import SimLoop, SimulationError
+from tests.sim.mutants import MUTANTS
+from tests.sim.report import Report
+from tests.sim.trace import Trace
+from tests.sim.world import World
+
+LIMIT_S = 1000.0
+
+
+def run_seed(clock: Clock, seed: int, write: Callable[[str], object] | None = None) -> dict[str, Any]:
+    """One world from beginning to end; what came of it, as JSON values."""
+    trace = Trace(write)
+    loop = SimLoop(LIMIT_S)
+    clock.begin(loop, seed)
+    began = real_perf_counter()
+    world = World(loop, clock, seed, trace)
+    loop.set_exception_handler(lambda _loop, context: world.fail(f"E {_describe(context)}"))
+    try:
+        loop.run_until_complete(world.run())
+    except SimulationError as error:
+        world.fail(f"E {error}")
+    except Exception:
+        world.fail(f"E the simulation itself failed: {traceback.format_exc(limit=-4)}")
+    result = world.result() | {"wall_s": real_perf_counter() - began, "digest": trace.digest(), "lines": trace.lines}
+    bury(loop, world)
+    return result
+
+
+def bury(loop: SimLoop, world: World) -> None:
+    """Lets every task that is left run to its end, so that nothing of this world reaches the next."""
+    loop.set_exception_handler(lambda _loop, _context: None)
+    world.broker.tap = lambda _subject, _payload: None
+    for owner, _ in world.graveyard:
+        loop.release(owner)
+    for _ in range(20):
+        left = [task for _, task in loop.unfinished()]
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        loop.call_later(20.0, loop.stop)
+        loop.run_forever()
+    loop.close()
+
+
+def work(seeds: range, verbose: bool, mutant: str) -> int:
+    """Runs seeds one after the other; a line of JSON each, or the trace."""
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    with Clock() as clock, MUTANTS[mutant]() if mutant else nullcontext():
+        for count, seed in enumerate(seeds):
+            result = run_seed(clock, seed, sys.stdout.write if verbose else None)
+            if not verbose:
+                sys.stdout.write(json.dumps(result) + "\n")
+                sys.stdout.flush()
+            if mutant and result["problems"]:
+                break
+            if count % 8 == 7:
+                gc.collect()
+    return 0
+
+
+def lead(args: argparse.Namespace) -> int:
+    """Starts workers, gathers what they found."""
+    report = Report()
+    command = [sys.executable, "-m", "tests.sim.run", "--worker", "--mutant", args.mutant]
+    began = real_perf_counter()
+    workers = []
+    for number in range(args.jobs):
+        seeds = ["--start", str(args.start + number), "--seeds", str(args.start + args.seeds), "--step", str(args.jobs)]
+        workers.append(subprocess.Popen([*command, *seeds], stdout=subprocess.PIPE, text=True, env=_environment()))
+    with selectors.DefaultSelector() as selector:
+        for worker in workers:
+            assert worker.stdout is not None
+            selector.register(worker.stdout, selectors.EVENT_READ)
+        while selector.get_map():
+            for key, _ in selector.select():
+                line = key.fileobj.readline()  # type: ignore[union-attr]
+                if not line:
+                    selector.unregister(key.fileobj)
+                    continue
+                report.add(json.loads(line))
+                if not args.quiet:
+                    report.progress(args.seeds, real_perf_counter() - began)
+    codes = [worker.wait() for worker in workers]
+    print(report.text(real_perf_counter() - began))
+    if args.json:
+        with open(args.json, "w") as file:
+            json.dump(report.data(), file, indent=1)
+    return 1 if report.failed or any(codes) else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--seeds", type=int, default=100, help="how many")
+    add("--start", type=int, default=0, help="the first")
+    add("--seed", type=int, help="only this one")
+    add("--jobs", type=int, default=2, help="processes")
+    add("--json", help="file for the figures")
+    add("-v", "--verbose", action="store_true", help="with --seed: every line of the trace")
+    add("--mutant", default="", choices=["", *MUTANTS], help="a rule to break: ends with the first violation")
+    add("--quiet", action="store_true", help="no progress")
+    add("--worker", action="store_true", help=argparse.SUPPRESS)
+    add("--step", type=int, default=1, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        return subprocess.call([sys.executable, "-m", "tests.sim.run", *sys.argv[1:]], env=_environment())
+    if args.worker:
+        return work(range(args.start, args.seeds, args.step), False, args.mutant)
+    if args.seed is not None:
+        return work(range(args.seed, args.seed + 1), args.verbose, args.mutant)
+    return lead(args)
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONHASHSEED": "0"}
+
+
+def _describe(context: dict[str, Any]) -> str:
+    error = context.get("exception")
+    return f"{context.get('message', '')}: {error!r}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

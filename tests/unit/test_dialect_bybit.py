@@ -1,0 +1,380 @@
+"""Bybit's dialect, the websocket: against its strategy and handler, an independent book, and the documents."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from hoga.domain.book import Book
+from hoga.domain.types import Stamp
+from hoga.exchanges import registry
+from hoga.exchanges.base import RouteKind
+from hoga.exchanges.bybit.speak import dated_native
+from hoga.exchanges.dialect import Answer, Call, Change, Close, IdStyle, Topic
+from tests.support import naive_bybit
+from tests.support.market_bybit import START_MS, FakeMarket, Line, difference, world
+
+CODES = ("bybit_spot", "bybit_future")
+both = pytest.mark.parametrize("code", CODES)
+
+
+def link(code: str, **options: Any) -> tuple[registry.Exchange, FakeMarket, Line]:
+    exchange, market, dialect = world(code, **options)
+    return exchange, market, Line(dialect, market)
+
+
+def subscribe(*names: str, req_id: object = "7", op: str = "subscribe") -> str:
+    return json.dumps({"req_id": req_id, "op": op, "args": list(names)}, ensure_ascii=False)
+
+
+def shown(side: dict[Decimal, Decimal], best_first: int) -> list[tuple[Decimal, Decimal]]:
+    return sorted(side.items(), key=lambda level: best_first * level[0])
+
+
+def decimals(levels: list[tuple[str, str]]) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(price), Decimal(size)) for price, size in levels]
+
+
+# --- the two halves against each other
+
+
+@both
+@pytest.mark.parametrize("seed", range(4))
+def test_every_book_that_is_spoken_is_read_back_level_by_level(code: str, seed: int) -> None:
+    """A book by the handler, one by the documents and the market's best 200 agree after every frame."""
+    exchange, market, line = link(code, seed=seed)
+    natives = [listing.native for listing in market.listings()]
+    line.say(exchange.strategy.subscribe(natives, 7))
+    for turn in range(120):
+        line.step(natives[turn % len(natives)])
+    books: dict[str, Book] = {}
+    last: dict[str, int] = {}
+    for frame in line.frames:
+        route = exchange.strategy.route(frame)
+        if route.kind is RouteKind.ACK:
+            assert route.request_id == 7
+            continue
+        (update,) = exchange.handler.parse(frame)
+        assert route.symbols == (update.native_symbol,)
+        assert update.depth == 200
+        assert START_MS * 10**6 <= update.exchange_time_ns <= market.time_ms * 10**6
+        book = books.setdefault(update.native_symbol, Book())
+        if update.snapshot:
+            book.replace(update.bids, update.asks)
+        else:
+            assert update.prev_seq == last[update.native_symbol]
+            book.apply(update.bids, update.asks)
+        last[update.native_symbol] = update.seq
+    naive = naive_bybit.follow(line.frames)
+    assert set(books) == set(naive) == set(natives)
+    for listing in market.listings():
+        native, book = listing.native, books[listing.native]
+        assert (last[native], naive[native].last) == (market.seq[native], market.seq[native])
+        assert naive[native].most == 200, "never more than the topic keeps, although the market has more"
+        assert book.orphan_deletes == 0
+        truth = market.book(native)
+        price, size = Decimal(10) ** -listing.price_decimals, Decimal(10) ** -listing.size_decimals
+        bids, asks = book.texts(1000)
+        for found, mine, true in (
+            (bids, shown(naive[native].bids, -1), truth.bids[:200]),
+            (asks, shown(naive[native].asks, 1), truth.asks[:200]),
+        ):
+            assert decimals(found) == mine == [(p * price, s * size) for p, s in true]
+
+
+@both
+def test_a_lost_delta_is_seen_at_the_very_next_one(code: str) -> None:
+    exchange, _, line = link(code)
+    line.say(subscribe("orderbook.200.BTCUSDT"))
+    for _ in range(30):
+        line.step("BTCUSDT")
+    books = [frame for frame in line.frames if exchange.strategy.route(frame).kind is RouteKind.BOOK]
+    updates = [update for frame in books for update in exchange.handler.parse(frame)]
+    assert all(b.prev_seq == a.seq for a, b in pairwise(updates))
+    for victim in range(len(updates) - 1):
+        before = updates[victim - 1].seq if victim else 0
+        assert updates[victim + 1].prev_seq != before
+
+
+@both
+def test_a_frame_below_the_window_is_an_empty_delta_that_keeps_ids_consecutive(code: str) -> None:
+    exchange, market, line = link(code)
+    line.say(subscribe("orderbook.50.BTCUSDT", "orderbook.1000.BTCUSDT"))
+    for _ in range(5):
+        frames = {json.loads(frame)["topic"]: frame for frame in line.step("BTCUSDT", deep_only=True)}
+        (shallow,) = exchange.handler.parse(frames["orderbook.50.BTCUSDT"])
+        (deep,) = exchange.handler.parse(frames["orderbook.1000.BTCUSDT"])
+        assert (shallow.bids, shallow.asks) == ([], [])
+        assert deep.bids
+        assert deep.asks
+        assert shallow.seq == shallow.prev_seq + 1 == deep.seq == market.seq["BTCUSDT"]
+
+
+@both
+def test_two_links_with_one_topic_read_the_same_bytes(code: str) -> None:
+    _, market, dialect = world(code)
+    topic = Topic("BTCUSDT", "200")
+    assert (dialect.ids, dialect.per_link, dialect.window(topic), dialect.wants_book(topic)) == (
+        IdStyle.FRAME, False, 200, 0,
+    )  # fmt: skip
+    listing = market.listing("BTCUSDT")
+    assert listing is not None
+    change = market.step("BTCUSDT")
+    assert dialect.render(topic, listing, change, None) == dialect.render(topic, listing, change, None)
+    assert dialect.render(topic, listing, None, None) == b""
+
+
+@both
+def test_a_restart_begins_a_new_book_with_id_one(code: str) -> None:
+    exchange, market, line = link(code)
+    line.say(subscribe("orderbook.200.BTCUSDT", "orderbook.1.BTCUSDT"))
+    line.step("BTCUSDT")
+    restarted = line.restart("BTCUSDT")
+    assert [json.loads(frame)["data"]["u"] for frame in restarted] == [1, 1]
+    updates = [exchange.handler.parse(frame)[0] for frame in restarted]
+    assert all(update.snapshot and update.seq == 1 for update in updates)
+    (_, after) = [exchange.handler.parse(frame)[0] for frame in line.step("BTCUSDT")]
+    assert (after.snapshot, after.prev_seq, after.seq) == (False, 1, 2)
+    naive = naive_bybit.follow(frame for frame in line.frames if b"orderbook.1." not in frame)
+    truth = market.book("BTCUSDT")
+    assert len(naive["BTCUSDT"].bids) == 200
+    assert naive["BTCUSDT"].last == truth.seq == 2
+
+
+# --- conversations
+
+
+def test_the_book_comes_before_the_word_for_contracts_and_after_it_for_spot() -> None:
+    for code, kinds, word in (
+        ("bybit_spot", [RouteKind.ACK, RouteKind.BOOK], "subscribe"),
+        ("bybit_future", [RouteKind.BOOK, RouteKind.ACK], ""),
+    ):
+        exchange, _, line = link(code)
+        frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 31))
+        assert [exchange.strategy.route(frame).kind for frame in frames] == kinds
+        ack = json.loads(frames[kinds.index(RouteKind.ACK)])
+        assert (ack["success"], ack["ret_msg"], ack["req_id"], ack["op"]) == (True, word, "31", "subscribe")
+        assert list(ack) == ["success", "ret_msg", "conn_id", "req_id", "op"]
+
+
+@both
+def test_subscribing_again_brings_the_present_book(code: str) -> None:
+    """What heals a gap: unsubscribe, subscribe."""
+    exchange, market, line = link(code)
+    line.say(exchange.strategy.subscribe(["BTCUSDT"], 1))
+    line.step("BTCUSDT")
+    (gone,) = line.say(exchange.strategy.unsubscribe(["BTCUSDT"], 2) or "")
+    assert (exchange.strategy.route(gone).kind, exchange.strategy.route(gone).request_id) == (RouteKind.ACK, 2)
+    assert line.session.topics == frozenset()
+    assert line.step("BTCUSDT") == []
+    frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 3))
+    (book,) = [frame for frame in frames if exchange.strategy.route(frame).kind is RouteKind.BOOK]
+    (update,) = exchange.handler.parse(book)
+    assert (update.snapshot, update.seq) == (True, market.seq["BTCUSDT"])
+
+
+@pytest.mark.parametrize(
+    ("code", "names", "said"),
+    [
+        ("bybit_future", ["orderbook.50.BTCUSDT", "orderbook.1.NO"], "error:handler not found,topic:orderbook.1.NO"),
+        ("bybit_future", ["orderbook.7.BTCUSDT"], "error:handler not found,topic:orderbook.7.BTCUSDT"),
+        ("bybit_future", ["orderbook.200.btcusdt"], "error:handler not found,topic:orderbook.200.btcusdt"),
+        ("bybit_future", ["order"], "error:handler not found,topic:order"),
+        ("bybit_spot", ["orderbook.200.BTCUSDT", "orderbook.50.NOPE"], "Invalid symbol :[orderbook.50.NOPE]"),
+        ("bybit_spot", [f"orderbook.{n}.BTCUSDT" for n in range(11)], "args size >10"),
+        ("bybit_spot", ["orderbook.500.BTCUSDT"], "error:handler not found,topic:orderbook.500.BTCUSDT"),
+    ],
+)  # fmt: skip
+def test_one_bad_topic_refuses_the_whole_request(code: str, names: list[str], said: str) -> None:
+    exchange, _, line = link(code)
+    (refusal,) = line.say(subscribe(*names))
+    route = exchange.strategy.route(refusal)
+    assert (route.kind, route.symbols, route.request_id, route.detail) == (RouteKind.REFUSED, (), 7, said)
+    assert line.session.topics == frozenset()
+    line.say(subscribe("orderbook.200.BTCUSDT"))
+    assert len(line.session.topics) == 1, "the link lives on"
+
+
+@both
+def test_a_topic_that_the_link_has_is_refused_and_keeps_coming(code: str) -> None:
+    exchange, _, line = link(code)
+    line.say(subscribe("orderbook.200.BTCUSDT"))
+    other = "ETHBTC" if code == "bybit_spot" else "BTCPERP"
+    (refusal,) = line.say(subscribe(f"orderbook.200.{other}", "orderbook.200.BTCUSDT", req_id="8"))
+    route = exchange.strategy.route(refusal)
+    assert (route.kind, route.symbols, route.request_id) == (RouteKind.ACK, ("BTCUSDT",), 8)
+    assert json.loads(refusal)["success"] is False
+    assert {topic.native for topic in line.session.topics} == {"BTCUSDT"}
+    assert len(line.step("BTCUSDT")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("hello", "Failed to decode"),
+        ("[" * 100_000, "Failed to decode"),
+        ("[1]", "Failed to decode"),
+        (b"\xff\xfe", "Failed to decode"),
+        ('{"op":"nope"}', "error:invalid op"),
+        ("{}", "error:invalid op"),
+        ('{"op":"subscribe","args":[]}', "error:args is empty"),
+        ('{"op":"subscribe","args":[5]}', "Failed to decode"),
+        ('{"op":"subscribe","args":"orderbook.200.BTCUSDT"}', "Failed to decode"),
+        (subscribe("orderbook.200.BTCUSDT", req_id=7), "Failed to decode"),
+    ],
+)
+@both
+def test_what_is_no_request_is_refused_and_the_link_lives_on(code: str, text: str | bytes, said: str) -> None:
+    exchange, _, line = link(code)
+    (refusal,) = line.say(text)
+    assert exchange.strategy.route(refusal).kind is RouteKind.REFUSED
+    assert json.loads(refusal)["ret_msg"].startswith(said)
+    assert line.session.topics == frozenset()
+
+
+@both
+def test_a_ping_is_answered_at_once(code: str) -> None:
+    exchange, _, line = link(code)
+    assert exchange.strategy.probe is not None
+    (pong,) = line.say(exchange.strategy.probe)
+    assert exchange.strategy.route(pong).kind is RouteKind.ALIVE
+    message = json.loads(pong)
+    assert (message["success"], message["ret_msg"], message["op"]) == (True, "pong", "ping")
+    assert message.get("req_id") == (None if code == "bybit_spot" else "")
+    (named,) = line.say('{"req_id":"p1","op":"ping"}')
+    assert json.loads(named)["req_id"] == "p1"
+
+
+@both
+def test_topics_of_other_data_are_accepted_and_silent(code: str) -> None:
+    _, _, line = link(code)
+    (ack,) = line.say(subscribe("publicTrade.BTCUSDT", "kline.5.BTCUSDT"))
+    assert json.loads(ack)["success"] is True
+    assert line.step("BTCUSDT") == []
+
+
+def test_the_names_of_a_links_topics_fit_into_21_000_characters() -> None:
+    _, _, line = link("bybit_future")
+    line.dialect.rules.characters = 60
+    line.say(subscribe("orderbook.200.BTCUSDT", "orderbook.200.BTCPERP"))
+    (refusal,) = line.say(subscribe("orderbook.200.BTCUSDT-25DEC26"))
+    assert json.loads(refusal)["success"] is False
+    line.say(subscribe("orderbook.200.BTCUSDT", op="unsubscribe"))
+    line.say(subscribe("orderbook.50.BTCPERP"))
+    assert len(line.session.topics) == 2
+
+
+@both
+def test_a_client_that_says_nothing_is_cut_after_ten_minutes(code: str) -> None:
+    exchange, _, line = link(code)
+    line.say(subscribe("orderbook.200.BTCUSDT"))
+    assert exchange.strategy.heartbeat is not None
+    for _ in range(60):
+        line.now_s += exchange.strategy.heartbeat.interval_s
+        assert line.session.tick(line.stamp) == []
+        line.say(exchange.strategy.heartbeat.text or "")
+    line.now_s += 599
+    assert line.session.tick(line.stamp) == []
+    line.now_s += 2
+    assert line.session.tick(line.stamp) == [Close(1006, "idle")]
+    line.session.ping(b"", line.stamp)
+    assert line.session.tick(line.stamp) == []
+
+
+@both
+def test_connections_are_limited_in_five_minutes(code: str) -> None:
+    _, _, dialect = world(code)
+
+    def knock(client: str, at_s: float, path: str = "") -> Any:
+        path = path or f"/v5/public/{dialect.rules.category}"
+        return dialect.open(Call(path, {}, client, Stamp(int(at_s * 1e9), START_MS * 1_000_000)))
+
+    assert knock("a", 1, "/v5/public/option").status == 404
+    assert not any(isinstance(knock("a", 1), Answer) for _ in range(500))
+    assert knock("a", 2).status == 403
+    assert not isinstance(knock("b", 2), Answer)
+    assert not isinstance(knock("a", 303), Answer)
+    dialect.unlimited()
+    assert not any(isinstance(knock("a", 304), Answer) for _ in range(1200))
+
+
+# --- frames
+
+
+def test_frames_have_the_recorded_shape() -> None:
+    for code, keys, price, size in (
+        ("bybit_spot", ["topic", "ts", "type", "data", "cts"], r"\d+(\.\d*[1-9])?", r"0|\d+(\.\d*[1-9])?"),
+        ("bybit_future", ["topic", "type", "ts", "data", "cts"], r"\d+\.\d{2}", r"0|\d+\.\d{3}"),
+    ):
+        _, _, line = link(code)
+        line.say(subscribe("orderbook.200.BTCUSDT"))
+        frames = [json.loads(frame) for frame in [*line.frames, *line.step("BTCUSDT"), *line.step("BTCUSDT")]]
+        books = [frame for frame in frames if "topic" in frame]
+        assert [book["type"] for book in books] == ["snapshot", "delta", "delta"]
+        for book in books:
+            assert list(book) == keys
+            assert list(book["data"]) == ["s", "b", "a", "u", "seq"]
+            assert 0 < book["ts"] - book["cts"] < 10
+            bids, asks = book["data"]["b"], book["data"]["a"]
+            assert all(re.fullmatch(price, p) and re.fullmatch(size, s) for p, s in bids + asks)
+            assert [Decimal(p) for p, _ in bids] == sorted((Decimal(p) for p, _ in bids), reverse=True)
+            assert [Decimal(p) for p, _ in asks] == sorted(Decimal(p) for p, _ in asks)
+        sequence = [book["data"]["seq"] for book in books]
+        assert sequence == sorted(set(sequence))
+        assert any(s == "0" for book in books[1:] for _, s in book["data"]["b"])
+
+
+def test_the_best_prices_are_always_whole_and_repeated_for_contracts() -> None:
+    for code, repeats in (("bybit_spot", False), ("bybit_future", True)):
+        exchange, market, line = link(code)
+        line.say(subscribe("orderbook.1.BTCUSDT"))
+        line.step("BTCUSDT")
+        updates = [
+            update
+            for frame in line.frames
+            if exchange.strategy.route(frame).kind is RouteKind.BOOK
+            for update in exchange.handler.parse(frame)
+        ]
+        assert [(update.snapshot, len(update.bids), len(update.asks), update.depth) for update in updates] == [
+            (True, 1, 1, 1), (True, 1, 1, 1),
+        ]  # fmt: skip
+        listing = market.listing("BTCUSDT")
+        assert listing is not None
+        again = line.dialect.keep_alive(Topic("BTCUSDT", "1"), listing, market.seq["BTCUSDT"], market.time_ms + 3000)
+        assert (again is not None) == repeats
+        if again is not None:
+            (update,) = exchange.handler.parse(again)
+            assert (update.bids, update.asks, update.seq) == (updates[-1].bids, updates[-1].asks, updates[-1].seq)
+        assert line.dialect.keep_alive(Topic("BTCUSDT", "200"), listing, 1, market.time_ms) is None
+
+
+def test_a_delisted_market_has_no_first_frame() -> None:
+    _, _, dialect = world("bybit_spot")
+    assert dialect.first(Topic("NOPE", "200")) is None
+
+
+def test_the_catalogue_names_markets_as_the_exchange_does() -> None:
+    assert dated_native("BTC", "USDT", "") == "BTCUSDT"
+    assert dated_native("BTC", "USDT", "261225") == "BTCUSDT-25DEC26"
+    assert dated_native("ETH", "USDT", "260102") == "ETHUSDT-02JAN26"
+    for code, crosses, dated in (("bybit_spot", ("BTC",), False), ("bybit_future", (), True)):
+        exchange, _, dialect = world(code)
+        assert (dialect.catalogue.crosses, dialect.catalogue.dated, dialect.catalogue.quote) == (crosses, dated, "USDT")
+        delivery = "261225" if dated else ""
+        native = dialect.catalogue.native("BTC", "USDT", delivery)
+        assert exchange.handler.normalize_symbol(native) == ("BTC-USDT-261225" if dated else "BTC-USDT")
+
+
+def test_the_difference_of_a_window_is_what_the_tests_drive_with() -> None:
+    """The fake link's own arithmetic, by hand: a level falls out, one moves in, one changes."""
+    _, market, _ = world("bybit_spot")
+    before = market.book("BTCUSDT")._replace(bids=[(9, 1), (8, 1), (7, 1)], asks=[(10, 1), (11, 2), (12, 3)])
+    after = before._replace(bids=[(9, 5), (7, 1)], asks=[(10, 1), (11, 2), (13, 3)])
+    change = difference(before, Change(1, 1, 0, 0, [], []), after, 2)
+    assert change.bids == [(7, 1), (8, 0), (9, 5)]
+    assert change.asks == []
