@@ -5,10 +5,14 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+MINUTES ?= 60
+SEEDS  ?= 2000
+JOBS   ?= 2
+REPORT ?= docs/reports/soak.md
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check stack bench proto lock clean
+.PHONY: help fuzz sim soak mutants demo test check stack bench proto lock clean
 
 help:  ## print the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +34,19 @@ check: $(VENV)/.dev  ## lint, types, import contracts, protobuf lint and breakin
 
 stack: $(VENV)/.dev  ## bring up docker-compose.yml for real and test it (needs a Docker engine, or makes one on Debian)
 	HOGA_STACK=1 $(BIN)/python -m pytest tests/stack $(PYTEST_ARGS)
+
+soak: $(VENV)/.dev  ## random faults against real processes and all simulated exchanges: MINUTES=60 SEED=… REPORT=docs/reports/soak.md
+	$(BIN)/python -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --report $(REPORT)
+
+sim: $(VENV)/.dev  ## simulate many seeded worlds of faults in virtual time: SEEDS=2000 JOBS=2
+	$(BIN)/python -m tests.sim.run --seeds $(SEEDS) --jobs $(JOBS) $(SIM_ARGS)
+
+fuzz: $(VENV)/.dev  ## fuzz everything that reads bytes from outside: MINUTES=1 TARGET=part-of-a-name SEED=1 REPLAY=file
+	$(BIN)/python -m tests.fuzz.run --minutes $(if $(filter command line environment,$(origin MINUTES)),$(MINUTES),1) \
+		--seed $(or $(SEED),1) --target '$(TARGET)' $(if $(REPLAY),--replay '$(REPLAY)')
+
+mutants: $(VENV)/.dev  ## hand-made bugs, one at a time: the suite has to catch each
+	$(BIN)/python -m tests.mutants.run --jobs $(JOBS)
 
 bench: $(VENV)/.dev  ## measure the pipeline on this machine and write a table
 	$(BIN)/python -m benchmarks.pipeline
