@@ -62,6 +62,10 @@ class Patience:
     """Silence after which a link is asked whether it still lives."""
     answer_s: float = 2.0
     """How long the answer may take on a link that has answered before."""
+    ask_s: float = 2.0
+    """A link that answers is asked so often how late its frames are."""
+    hopeless_s: float = 15.0
+    """A link whose frames are later than this is replaced."""
     refusal_s: float = REFUSAL_S
     setback_s: float = SETBACK_S
     settle_s: float = 30.0

@@ -1,7 +1,8 @@
 """One websocket connection, from handshake to end. It never comes back; its slot makes the next one.
 
 Three tasks serve it: the reader, the outbox and a watchdog, which the other two cannot hold up:
-1. a link that falls silent is asked, and ended where it does not answer (`probing`), whatever TCP believes;
+1. a link is asked, told to be late while it has not answered, and ended where it does not (`probing`), whatever TCP
+   believes;
 2. subscriptions that are not answered are asked for again, and finally the link is given up as deaf;
 3. a flood of nothing but frames that nobody understands ends it;
 4. symbols that were subscribed and send nothing are mentioned, once.
@@ -33,10 +34,13 @@ from services.ingest.outbox import Outbox
 from services.ingest.probing import Probing
 from services.ingest.reader import Reader
 from services.ingest.subscriptions import Subscriptions
+from services.ingest.tcp import since_bytes_s
 
 FLOOD_FRAMES = 100
 """Frames not understood in one look, and most of all frames: counts towards a flood."""
 FLOOD_LOOKS = 3
+LATE_S = 2.0
+"""Frames that are later than this are reported at once; as in the validator's `coverage`."""
 
 log = logging.getLogger(__name__)
 limited = RateLimited(log)
@@ -45,8 +49,11 @@ limited = RateLimited(log)
 class Link:
     """A connection and its subscriptions. `open` it, `want` symbols; `ended` tells when and why it ended."""
 
-    def __init__(self, shared: Shared, name: str, on_closing: Callable[[str], None]) -> None:
-        """`on_closing(why)` is called when the exchange announces that it will close the link."""
+    def __init__(
+        self, shared: Shared, name: str, on_closing: Callable[[str], None], on_late: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_closing(why)` is called when the exchange announces that it will close the link, `on_late()` when frames
+        begin to be late (`behind_ns`), or are so no longer."""
         self.name = name
         self.connected_ns = 0
         self.connected_mono_s = 0.0
@@ -59,8 +66,13 @@ class Link:
         self._mentioned: set[str] = set()
         self._seen = Tally()
         self._floods = 0
+        self._on_late = on_late
         self._probing = Probing(
-            quiet_s=patience.quiet_s, answer_s=patience.answer_s, idle_s=shared.exchange.limits.idle_timeout_s
+            quiet_s=patience.quiet_s,
+            answer_s=patience.answer_s,
+            idle_s=shared.exchange.limits.idle_timeout_s,
+            ask_s=patience.ask_s,
+            hopeless_s=patience.hopeless_s,
         )
         self._subscriptions = Subscriptions(
             strategy,
@@ -109,6 +121,11 @@ class Link:
     def last_frame_age_ns(self) -> int:
         """Age of the last frame of any sort; -1 before the first."""
         return time.monotonic_ns() - self._reader.last_frame_mono_ns if self.tally.frames else -1
+
+    @property
+    def behind_ns(self) -> int:
+        """How late frames are at least, by the time they are read; 0 where that is not known."""
+        return int(self._probing.behind_s(time.monotonic()) * 1e9)
 
     # --- symbols
 
@@ -174,7 +191,7 @@ class Link:
         tasks = [
             asyncio.create_task(self._read(socket), name=f"read {self.name}"),
             asyncio.create_task(self._send(socket), name=f"send {self.name}"),
-            asyncio.create_task(self._watch(), name=f"watch {self.name}"),
+            asyncio.create_task(self._watch(socket), name=f"watch {self.name}"),
         ]
         raw = _twin(socket)
         try:
@@ -206,11 +223,11 @@ class Link:
         except (OSError, aiohttp.ClientError) as error:
             self.end(EndKind.LOST, f"cannot send: {error or type(error).__name__}")
 
-    async def _watch(self) -> None:
+    async def _watch(self, socket: Socket) -> None:
         probing, patience = self._probing, self._shared.patience
         idle_s = self._shared.exchange.limits.idle_timeout_s
         tick_s = min(patience.look_s, patience.quiet_s, patience.answer_s, idle_s) / 4
-        look_s, late = time.monotonic() + patience.look_s, False
+        look_s, late, slow = time.monotonic() + patience.look_s, False, False
         while not self.ended.done():
             due_s = time.monotonic() + tick_s
             await asyncio.sleep(tick_s)
@@ -219,12 +236,22 @@ class Link:
             late = not late and now_s - due_s > tick_s
             if late:  # we were held up ourselves: what came meanwhile is read first
                 continue
+            if slow != (probing.behind_s(now_s) > LATE_S):
+                slow = not slow
+                self._on_late()
             why = probing.verdict(now_s, self._last_s(), self._outbox.writing_s)
-            if why:
+            if why and not self._receives(socket, now_s):
                 self.end(EndKind.SILENT, why)
             elif now_s >= look_s:
                 look_s = now_s + patience.look_s
                 self._look(now_s)
+
+    def _receives(self, socket: Socket, now_s: float) -> bool:
+        """A large frame (some snapshots take megabytes) is arriving: no sign of life, but no silence either."""
+        patience = self._shared.patience
+        hopeless = self._probing.behind_s(now_s) > patience.hopeless_s
+        idle = now_s - self._last_s() > self._shared.exchange.limits.idle_timeout_s
+        return not hopeless and not idle and since_bytes_s(socket) < patience.quiet_s
 
     def _look(self, now_s: float) -> None:
         """Once a second."""

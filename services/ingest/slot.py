@@ -155,6 +155,7 @@ class Slot:
             reason=self.reason,
             instance=self._instance,
             line=self.line,
+            behind_ns=self.link.behind_ns if self.link is not None else 0,
         )
 
     # --- life
@@ -187,7 +188,8 @@ class Slot:
                 await asyncio.sleep(delay_s)
             self._number += 1
             self._lifetime_share = random.uniform(*LIFETIME_SHARE[self.line])
-            link = Link(self._shared, f"{self.name}.{self._instance}{self._number}", self.replace)
+            name = f"{self.name}.{self._instance}{self._number}"
+            link = Link(self._shared, name, self.replace, lambda: self._on_change(self))
             self._report_unless(old, pb.LinkState.LINK_STATE_CONNECTING, self.reason, link)
             await self._gate.wait()
             try:

@@ -9,8 +9,8 @@ Rules it keeps:
 
 from __future__ import annotations
 
-from hoga.exchanges.dialect import BookView, Change, Dialect, IntLevel, Topic, merge
-from services.simulator.book import ASK, BID
+from hoga.exchanges.dialect import BookView, Change, Dialect, IntLevel, Topic, merge, rescale
+from services.simulator.book import ASK
 from services.simulator.generator import Touched
 from services.simulator.symbol import SymbolMarket
 from services.simulator.topview import TopView
@@ -94,6 +94,9 @@ class Stream:
 
 
 def crossing(symbol: SymbolMarket) -> IntLevel:
-    """A bid above the best ask, as large as the best bid."""
-    true = symbol.true
-    return symbol.spec.ticks.price(true.best(ASK) + 1), true.lots[BID][true.best(BID)]
+    """A bid above the best ask that is shown, as large as that (what is too small to be shown crosses nothing)."""
+    listing, lots = symbol.listing, symbol.true.lots[ASK]
+    indexes = symbol.true.ranks[ASK]
+    shown = (i for i in indexes if rescale(lots[i], listing.size_decimals, listing.shown_size_decimals))
+    best = next(shown, indexes[0])
+    return symbol.spec.ticks.price(best + 1), lots[best]

@@ -1,7 +1,8 @@
 """Which symbols a live link carries, by what ingest reports. Pure: time comes in as an argument.
 
-A link counts as live while its status says CONNECTED, the status itself is fresh, and the link's last frame of any
-sort (heartbeats included) is younger than the exchange's idle timeout. Quiet symbols on a live link are fine.
+A link counts as live while its status says CONNECTED, the status itself is fresh, the link's last frame of any sort
+(heartbeats included) is younger than the exchange's idle timeout, and it answers without undue delay. Quiet symbols on
+a live link are fine.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from hoga.wire import pb
 
 THROWN_AWAY = "ingest threw frames away: the bus did not take them"
+LATE_NS = 2_000_000_000
+"""With what frames may wait on the bus, a book is not later than five seconds."""
 SETTLED_NS = 3_000_000_000
 """A link that is up for so long has brought the snapshots of its subscriptions."""
 
@@ -139,6 +142,8 @@ class Coverage:
             return False, message.reason or "the link is down"
         if message.last_frame_age_ns > self._idle_after_ns:
             return False, f"nothing arrived on the link for {message.last_frame_age_ns / 1e9:.0f} s"
+        if message.behind_ns > LATE_NS:
+            return False, f"frames arrive at least {message.behind_ns / 1e9:.1f} s late"
         return True, ""
 
     def _view(self) -> tuple[Counter[str], set[str]]:

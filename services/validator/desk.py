@@ -146,8 +146,13 @@ class Desk:
             payload = packing.unpack(frame)
         except FrameError:
             return  # the next number tells that this one is missing
-        if self.exchange.strategy.route(payload).kind is RouteKind.UNKNOWN:
+        route = self.exchange.strategy.route(payload)
+        if route.kind is RouteKind.UNKNOWN:
             return  # as above: it may have held levels
+        if route.kind is RouteKind.BOOK and not {entry.native for entry in self.entries.values()}.issuperset(
+            route.symbols
+        ):
+            return  # levels of a market that nobody followed: whose were they?
         self._connection(frame, payload, stamp)
 
     def _connection(self, frame: pb.RawFrame, payload: bytes, stamp: Stamp) -> bool:

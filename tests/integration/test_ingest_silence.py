@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from hoga.exchanges.base import Heartbeat
-from hoga.testing.fake_bus import FakeBus
 from services.ingest.connector import ExchangeConnector
 from services.ingest.line import Patience
+from services.ingest.link import LATE_S
 from services.ingest.reader import PAUSED_NS
-from tests.integration.ingest_support import Connection, Recorder, Venue, collecting, natives_of, until
+from tests.integration.ingest_support import Connection, Venue, collecting, natives_of, until
 
 QUICK = Patience(connect_s=5.0, look_s=0.1, settle_s=5.0, quiet_s=0.1, answer_s=0.4)
 NEVER_S = 3600.0
@@ -133,21 +134,42 @@ async def test_an_exchange_that_never_answers_is_not_cut(venue):
         assert len(venue.connections) == 1
 
 
-async def test_a_link_with_frames_but_without_answers_is_none_the_worse(venue):
-    """Proven once; then pongs stop and the books go on."""
-    exchange = venue.exchange(idle_timeout_s=NEVER_S, heartbeat=Heartbeat(0.05))
-    bus = FakeBus()
-    recorder = Recorder(bus, "binance_future")
-    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK, publish=bus.publish) as connector:
+async def test_a_link_with_frames_but_without_answers_is_reported_late_and_in_the_end_replaced(venue):
+    """Proven once; then frames go on, and an answer would come behind all that was sent before it."""
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    patience = replace(QUICK, ask_s=0.2, hopeless_s=3.0)
+    reports: list[int] = []
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=patience) as connector:
         await until(lambda: proven(connector))
+        slot, link = only_slot(connector), only_slot(connector).link
+        connector._on_status = lambda slot: reports.append(slot.status(0).behind_ns)
         venue.silent = True
-        loop = asyncio.get_running_loop()
-        end_s = loop.time() + 4 * QUICK.answer_s
-        while loop.time() < end_s:
+        while slot.link is link and link.alive:
             await venue.deliver("C000USDT")
             await asyncio.sleep(0.01)
-        assert len(venue.connections) == 1
-        assert recorder.frames()
+        assert slot.reconnects["silent"] == 1
+        assert any(behind_ns > LATE_S * 1e9 for behind_ns in reports), "told at once, not when it was given up"
+        venue.silent = False
+        await until(lambda: slot.ready and proven(connector) and slot.status(0).behind_ns == 0)
+
+
+async def test_a_frame_that_takes_long_is_no_silence(venue):
+    """A book of megabytes over a slow network: bytes arrive, but no whole frame."""
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        await until(lambda: proven(connector) and only_slot(connector).ready)
+        venue.silent = True  # a pong in the midst of the frame would spoil it
+        link, raw = only_slot(connector).link, venue.live[0].transport
+        text = b'{"padding":"' + b"x" * 100 + b'"}'
+        raw.write(bytes([0x81, len(text)]))
+        began_s = time.monotonic()
+        for at in range(len(text)):
+            raw.write(text[at : at + 1])
+            await asyncio.sleep(0.02)
+        assert time.monotonic() - began_s > 3 * QUICK.answer_s
+        venue.silent = False
+        await until(lambda: link.tally.unknown == 1 or not link.alive)
+        assert link.alive
 
 
 async def test_a_pause_of_our_own_is_held_against_no_link(venue):

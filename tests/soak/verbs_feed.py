@@ -119,7 +119,6 @@ class LinkVerbs(Hand):
 
     async def do_latency(self) -> None:
         code, seconds = self.code("latency"), self.dice.uniform(0.02, 0.3)
-        self.judge.late(code, 60.0)
         self.pipeline.exchange_proxies[code].delay_s = seconds
 
     async def do_stall_handshakes(self) -> None:

@@ -49,7 +49,7 @@ class World:
         self.last_s = time.monotonic()
         self.socket = Socket()
         self.subscriptions = Subscriptions(strategy)
-        self.probing = Probing(quiet_s=quiet_s, answer_s=3600.0, idle_s=7200.0)
+        self.probing = Probing(quiet_s=quiet_s, answer_s=3600.0, idle_s=7200.0, ask_s=3600.0)
         self.outbox = Outbox(strategy, self.subscriptions, self.probing, lambda: self.last_s, lambda: None)
 
     @asynccontextmanager

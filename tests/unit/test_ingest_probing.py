@@ -9,15 +9,16 @@ from hypothesis import strategies as st
 from services.ingest.probing import Probing
 
 QUIET, ANSWER, IDLE, TICK = 1.5, 2.0, 15.0, 0.25
+ASK, HOPELESS = 2.0, 12.0
 
 
-def probing() -> Probing:
-    return Probing(quiet_s=QUIET, answer_s=ANSWER, idle_s=IDLE)
+def probing(hopeless_s: float = HOPELESS) -> Probing:
+    return Probing(quiet_s=QUIET, answer_s=ANSWER, idle_s=IDLE, ask_s=ASK, hopeless_s=hopeless_s)
 
 
-def proven() -> Probing:
+def proven(hopeless_s: float = HOPELESS) -> Probing:
     """Connected at 0, asked at 0, answered at once."""
-    made = probing()
+    made = probing(hopeless_s)
     made.asked(0.0)
     made.answered()
     return made
@@ -66,6 +67,40 @@ def test_a_sign_of_life_that_answers_nothing_proves_nothing():
     assert made.due_s(1.0) == 1.0 + QUIET
 
 
+def test_a_link_that_answers_is_asked_again_while_frames_arrive():
+    made = proven()
+    assert made.due_s(0.9) == ASK
+    made.asked(ASK)
+    assert made.due_s(ASK + 0.5) == ASK + 0.5 + QUIET, "one question at a time, but for silence"
+    made.answered()
+    assert made.due_s(2 * ASK) == 2 * ASK
+
+
+def test_a_link_that_does_not_answer_is_asked_only_when_it_is_silent():
+    made = probing()
+    made.asked(0.0)
+    assert made.due_s(100.0) == 100.0 + QUIET
+    assert made.behind_s(100.0) == 0.0
+
+
+def test_an_open_question_tells_how_late_frames_are():
+    made = proven()
+    made.asked(10.0)
+    assert made.behind_s(10.0) == 0.0
+    assert made.behind_s(13.0) == 3.0
+    made.asked(13.0)  # silence between the frames
+    assert made.behind_s(14.0) == 4.0, "the oldest question counts"
+    made.answered()
+    assert made.behind_s(15.0) == 0.0
+
+
+def test_a_link_that_is_hopelessly_late_is_replaced():
+    made = proven()
+    made.asked(10.0)
+    assert made.verdict(10.0 + HOPELESS, 9.9 + HOPELESS, None) == ""
+    assert "as old" in made.verdict(10.1 + HOPELESS, 10.0 + HOPELESS, None)
+
+
 def test_while_a_write_hangs_silence_alone_counts():
     made = proven()
     assert made.verdict(10.0 + QUIET + ANSWER, 9.0, 10.0) == ""
@@ -77,7 +112,7 @@ def test_while_a_write_hangs_silence_alone_counts():
 @given(pauses=st.lists(st.floats(0.01, 4.0), min_size=1, max_size=30), lag=st.floats(0.0, 0.9))
 def test_silence_is_noticed_in_time_and_nothing_else_is(pauses, lag):
     """`lag` is what the message limit may hold a question back."""
-    made, now, last = proven(), 0.0, 0.0
+    made, now, last = proven(hopeless_s=1000.0), 0.0, 0.0
     due_since = None
     arrivals = []
     at = 0.0

@@ -44,6 +44,15 @@ def test_a_connected_link_on_which_nothing_arrives_is_dead() -> None:
     assert set(watch.status(report(last_frame_age_ns=16 * S), S).lost) == {"A", "B"}
 
 
+def test_a_link_whose_frames_arrive_late_proves_nothing_until_it_has_caught_up() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    assert watch.status(report(behind_ns=1_900_000_000), S) == NOTHING
+    late = watch.status(report(behind_ns=2_100_000_000), 2 * S)
+    assert late.lost["A"] == "frames arrive at least 2.1 s late"
+    assert watch.status(report(), 3 * S).covered == {"A", "B"}
+
+
 def test_a_symbol_that_leaves_the_subscription_is_dropped_and_no_other_is_touched() -> None:
     watch = coverage()
     watch.status(report(), 0)
