@@ -8,8 +8,8 @@ exchange asks `traits` and `limits`, never the name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from hoga.domain.checksum import Checksum as Checksum
@@ -98,6 +98,8 @@ class Limits:
     max_frame_bytes: int = 4 << 20
     rest_weight_per_minute: int = 600
     rest_min_interval_s: float = 0.1
+    rest_away_s: Mapping[int, float] = field(default_factory=dict)
+    """REST status -> seconds to stay away where the answer names none and the exchange bans for longer than usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,10 @@ class ConnectionStrategy(ABC):
 
     @abstractmethod
     def instruments_requests(self) -> list[RestRequest]: ...
+
+    def next_instruments(self, body: bytes) -> RestRequest | None:
+        """The request for the page behind this answer to one of `instruments_requests`; None after the last."""
+        return None
 
     @abstractmethod
     def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:

@@ -83,7 +83,7 @@ class RestClient:
         self._base = endpoints.rest.rstrip("/")
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=min(CONNECT_TIMEOUT_S, timeout_s))
-        self._gate_statuses = gate_statuses
+        self._gate_statuses = {**gate_statuses, **limits.rest_away_s}
         self._max_body_bytes = max_body_bytes
         self._on_answer = on_answer
         self._cooldown_s = max(settings.ingest.snapshot_cooldown_ms / 1000, limits.rest_min_interval_s)

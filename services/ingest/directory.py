@@ -18,7 +18,7 @@ from collections.abc import Callable
 from hoga.domain.errors import FrameError, RestError, snippet
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument
-from hoga.exchanges.base import Exchange
+from hoga.exchanges.base import Exchange, RestRequest
 from hoga.runtime.rest import RestClient
 from services.ingest.pacing import Backoff
 
@@ -31,6 +31,7 @@ MANY = 20
 MANY_SHARE = 0.1
 """Losing more markets at once than either is doubted."""
 DOUBT_S = 5.0
+MOST_PAGES = 20
 PRIORITY = 0
 """Nothing works without the list: it goes before everything else."""
 
@@ -102,10 +103,7 @@ class Directory:
     async def fetch(self) -> float:
         """One attempt; 0, or the seconds after which to try again."""
         try:
-            bodies = [
-                await self._rest.get(request, priority=PRIORITY)
-                for request in self._exchange.strategy.instruments_requests()
-            ]
+            bodies = await self._bodies()
             found = SymbolMap(await asyncio.to_thread(self._exchange.handler.parse_instruments, bodies))
             if not found:
                 raise FrameError("shape", f"it lists nothing: {snippet(bodies[0] if bodies else b'')}")
@@ -127,6 +125,20 @@ class Directory:
         self._doubted = False
         self._take(found, bodies)
         return 0.0
+
+    async def _bodies(self) -> list[bytes]:
+        """Every page of every list."""
+        bodies: list[bytes] = []
+        for first in self._exchange.strategy.instruments_requests():
+            request: RestRequest | None = first
+            pages = 0
+            while request is not None:
+                pages += 1
+                if pages > MOST_PAGES:
+                    raise FrameError("shape", f"the list has more than {MOST_PAGES} pages")
+                bodies.append(await self._rest.get(request, priority=PRIORITY))
+                request = self._exchange.strategy.next_instruments(bodies[-1])
+        return bodies
 
     def _take(self, found: SymbolMap, bodies: list[bytes]) -> None:
         self._backoff.failures = 0

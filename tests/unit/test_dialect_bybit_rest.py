@@ -10,7 +10,9 @@ import pytest
 
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp
+from hoga.exchanges.base import RestRequest
 from hoga.exchanges.dialect import Answer, Call
+from services.ingest.directory import Directory
 from tests.support.market_bybit import START_MS, world
 
 both = pytest.mark.parametrize("code", ["bybit_spot", "bybit_future"])
@@ -129,6 +131,22 @@ def test_the_lists_are_read_back(code: str) -> None:
     (request,) = web.exchange.strategy.instruments_requests()
     remaining = web.exchange.handler.parse_instruments([web.body(request.path)])
     assert "BTCUSDT" not in {found.native_symbol for found in remaining}, "the list holds what trades"
+
+
+async def test_every_page_of_the_list_of_contracts_is_read(monkeypatch) -> None:
+    web = Web("bybit_future")
+    monkeypatch.setattr("hoga.exchanges.bybit.common.MOST_LISTED", 1)
+    asked: list[str] = []
+
+    class Rest:
+        async def get(self, request: RestRequest, *, priority: int = 5) -> bytes:
+            asked.append(request.path)
+            return web.body(request.path)
+
+    directory = Directory(web.exchange, Rest(), lambda: None)
+    assert await directory.fetch() == 0.0
+    assert {one.native_symbol for one in directory.trading} == {one.native for one in web.market.listings()}
+    assert len(asked) == 3 and asked[1].endswith("%3DBTCUSDT%26last%3DBTCUSDT"), asked
 
 
 def test_the_list_of_contracts_has_pages_and_ours_holds_all_of_a_thousand() -> None:

@@ -146,6 +146,16 @@ async def test_only_a_few_are_on_their_way_at_once(server: Server) -> None:
         assert most == MAX_IN_FLIGHT
 
 
+async def test_an_exchange_whose_bans_last_longer_is_left_alone_for_longer(server: Server) -> None:
+    server.answer = says(403)
+    bybit = registry.get("bybit_spot")
+    async with aiohttp.ClientSession() as session:
+        client = RestClient(bybit, Endpoints(ws="", rest=server.url), Settings(), session)
+        with pytest.raises(RestError) as caught:
+            await client.get(RestRequest("/x"))
+    assert 590 < (caught.value.retry_after_s or 0) <= 600
+
+
 @pytest.mark.parametrize("status", [429, 418, 403])
 async def test_no_request_leaves_while_the_exchange_has_banned_us(server: Server, status: int) -> None:
     server.answer = says(status, Retry_After="2")

@@ -65,8 +65,19 @@ class Failure(msgspec.Struct, gc=False):
     retMsg: str = ""
 
 
+class Page(msgspec.Struct, gc=False):
+    nextPageCursor: str = ""
+
+
+class Paged(msgspec.Struct, gc=False):
+    """One page of a list; spot gives no cursor."""
+
+    result: Page = msgspec.field(default_factory=Page)
+
+
 _control = msgspec.json.Decoder(Control)
 _failure = msgspec.json.Decoder(Failure)
+_paged = msgspec.json.Decoder(Paged)
 
 
 def book_topic(topic: str) -> tuple[str, int] | None:
@@ -97,6 +108,7 @@ class BybitStrategy(ConnectionStrategy):
         connect_burst=5,
         idle_timeout_s=30.0,
         rest_weight_per_minute=3000,  # 600 requests in 5 s for this address, spot and contracts together
+        rest_away_s={403: 600.0},  # "access too frequent": wait ten minutes
     )
     heartbeat = Heartbeat(interval_s=20.0, text=PING)
     probe = PING
@@ -129,6 +141,16 @@ class BybitStrategy(ConnectionStrategy):
 
     def instruments_requests(self) -> list[RestRequest]:
         return [RestRequest(f"/v5/market/instruments-info?category={self.category}&limit={MOST_LISTED}")]
+
+    def next_instruments(self, body: bytes) -> RestRequest | None:
+        try:
+            cursor = _paged.decode(body).result.nextPageCursor
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None  # whoever parses the body says what is wrong with it
+        if not cursor:
+            return None
+        (first,) = self.instruments_requests()
+        return RestRequest(f"{first.path}&cursor={quote(cursor, safe='%')}")
 
     def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:
         return [RestRequest(f"/v5/market/tickers?category={self.category}")]
