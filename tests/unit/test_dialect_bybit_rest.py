@@ -146,7 +146,8 @@ async def test_every_page_of_the_list_of_contracts_is_read(monkeypatch) -> None:
     directory = Directory(web.exchange, Rest(), lambda: None)
     assert await directory.fetch() == 0.0
     assert {one.native_symbol for one in directory.trading} == {one.native for one in web.market.listings()}
-    assert len(asked) == 3 and asked[1].endswith("%3DBTCUSDT%26last%3DBTCUSDT"), asked
+    assert len(asked) == 3
+    assert asked[1].endswith("%3DBTCUSDT%26last%3DBTCUSDT")
 
 
 def test_the_list_of_contracts_has_pages_and_ours_holds_all_of_a_thousand() -> None:
