@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
 
 from hoga.domain.errors import BusError, FrameError, HogaError
@@ -22,6 +23,7 @@ from services.aggregator.metrics import DeskMeters
 RETRY_MIN_S = 1.0
 RETRY_MAX_S = 30.0
 RESTORE_ATTEMPTS = 3
+REMEMBERED_INGESTS = 4
 HEARD_S = 5.0
 """An ingest whose health was published within this time is running; it publishes it each second."""
 LATE_PERIODS = 3
@@ -44,7 +46,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._failures = 0
         self._restores_left = RESTORE_ATTEMPTS
-        self._ingest = ""
+        self._ingests: deque[str] = deque(maxlen=REMEMBERED_INGESTS)
         self._heard_ns: int | None = None
         self._running_since_ns = 0
         self._fresh_ns: int | None = None
@@ -77,8 +79,8 @@ class Follower:
         if not self.running(now_ns):
             self._running_since_ns = now_ns
         self._heard_ns = now_ns
-        if instance != self._ingest:
-            self._ingest = instance
+        if instance not in self._ingests:  # two lines may have a process each
+            self._ingests.append(instance)
             if self._failures or self._fresh_ns is None:
                 self._wake.set()
 

@@ -200,6 +200,20 @@ class TestFailing:
             ingest.live("second")
             assert (await world.next()).revision == 1
 
+    async def test_two_ingests_of_one_exchange_are_no_news_each_time_they_are_heard(
+        self, bus: FakeBus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follower_module, "RETRY_MIN_S", 10_000.0)
+        monkeypatch.setattr(follower_module, "RETRY_MAX_S", 10_000.0)
+        async with running(bus, refresh_s=10_000.0) as world:
+            follower = world.aggregator.followers["binance_spot"]
+            follower._failures = 1
+            for _ in range(2):
+                for instance in ("a", "b"):
+                    follower._wake.clear()
+                    follower.heard(instance)
+            assert not follower._wake.is_set(), "it fails no sooner because there are two"
+
     async def test_health_names_an_exchange_whose_listing_is_overdue_while_its_ingest_runs(self, bus: FakeBus) -> None:
         world = World(bus)
         follower = world.aggregator.followers["upbit"]
