@@ -36,6 +36,7 @@ _BY_EITHER = ("snapshot", "listing")
 
 log = logging.getLogger(__name__)
 
+Method = Callable[[str, bytes], Awaitable[bytes]]
 _Request = TypeVar("_Request", bound=Message)
 
 
@@ -49,16 +50,28 @@ class Rpc:
         self._listing = asyncio.Lock()
 
     async def serve(self, bus: Bus) -> list[Subscription]:
-        methods: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {
+        methods: dict[str, Method] = {
             "snapshot": self._snapshot,
             "resubscribe": self._resubscribe,
             "reconnect": self._reconnect,
             "listing": self._list,
         }
         return [
-            await bus.serve(subjects.rpc(name, self._code), method, queue="ingest" if name in _BY_EITHER else "")
+            await bus.serve(
+                subjects.rpc(name, self._code),
+                self._while_started(method),
+                queue="ingest" if name in _BY_EITHER else "",
+            )
             for name, method in methods.items()
         ]
+
+    def _while_started(self, method: Method) -> Method:
+        async def answer(subject: str, payload: bytes) -> bytes:
+            if not self._connector.started:  # every reply has its error in the same place
+                return _reply(f"ingest of {self._code} is not running (any more)")
+            return await method(subject, payload)
+
+        return answer
 
     async def _snapshot(self, _subject: str, payload: bytes) -> bytes:
         request = _decode(pb.SnapshotRequest, payload)

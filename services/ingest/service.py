@@ -46,8 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def main(ctx: ServiceContext) -> None:
-    """Collects the exchange of `ctx.args.exchange` until told to stop."""
-    service = Ingest(ctx, registry.get(ctx.args.exchange))
+    """Collects the exchange of `ctx.args.exchange` until told to stop; nothing where it is switched off."""
+    exchange = registry.get(ctx.args.exchange)
+    if not ctx.settings.exchange(exchange.code).enabled:
+        log.info("%s: switched off (HOGA_EXCHANGES_%s_ENABLED)", exchange.code, exchange.code.upper())
+        await ctx.stopping.wait()
+        return
+    service = Ingest(ctx, exchange)
     try:
         await service.start()
         await ctx.stopping.wait()
