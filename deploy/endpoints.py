@@ -1,13 +1,15 @@
 """Decides once per `docker compose up` whether the exchanges are the real ones or the simulator's.
 
-The demo profile starts the simulator, and compose runs this when that is healthy. Where the simulator answers,
-the settings file that every service reads points each exchange at it; else the file holds nothing. Rules:
+The demo profile starts the simulator; when that is healthy, compose runs this with `--demo`, which leaves word of it,
+and then without. Where the simulator answers, the settings file that every service reads points each exchange at it;
+else the file holds nothing. Rules:
 
 1. The decision is written before the ingests start. A restart of any container, or of the machine, keeps it:
    simulated and real books never mix because something crashed.
 2. While ingests run on one sort of exchange, the other sort is refused: exit code 1 and one line, and compose
    starts nothing more.
-3. Every exchange or none: a setting that would leave one of them at its real address in a demo is refused.
+3. A demo was wanted and the simulator does not answer: refused, never the real exchanges instead.
+4. Every exchange or none: a setting that would leave one of them at its real address in a demo is refused.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from hoga.runtime.config import load_settings
 
 SIMULATOR = "simulator"
 SIMULATOR_PORT = 9200
+WORD = "demo-wanted"
 METRICS_PORT = 9100
 PATIENCE_S = 2.0
 SAY_REAL = "this stack runs on the REAL exchanges\n"
@@ -38,8 +41,13 @@ SIMULATED = "# SIMULATED exchanges. Written by deploy/endpoints.py at `docker co
 
 def main() -> int:
     file = Path(os.environ["HOGA_CONFIG"])
+    word = file.with_name(WORD)
+    if sys.argv[1:] == ["--demo"]:
+        word.touch()
+        return 0
     try:
         simulated = service_at(SIMULATOR) == "simulator"
+        refuse_without_simulator(word, simulated)
         refuse_to_mix(file, simulated, running_ingests)
         write(file, settings_text() if simulated else LIVE)
         if simulated:
@@ -58,6 +66,14 @@ def settings_text() -> str:
         place = f"{SIMULATOR}:{SIMULATOR_PORT}/{code}"
         lines.append(f'\n[exchanges.{code}]\nws_url = "ws://{place}"\nrest_url = "http://{place}"\n')
     return "".join(lines)
+
+
+def refuse_without_simulator(word: Path, simulated: bool) -> None:
+    """ConfigError where `--demo` left word and the simulator is not there. The word holds for one `up`."""
+    wanted = word.exists()
+    word.unlink(missing_ok=True)
+    if wanted and not simulated:
+        raise ConfigError("a demo is wanted and the simulator does not answer; see `docker compose logs simulator`")
 
 
 def refuse_to_mix(file: Path, simulated: bool, ingests: Callable[[], list[str]]) -> None:

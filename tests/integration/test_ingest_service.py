@@ -21,7 +21,7 @@ from hoga.testing.fake_bus import FakeBus
 from hoga.testing.nats_server import NatsServer
 from hoga.wire import pb, subjects
 from services.ingest.line import Patience
-from services.ingest.service import Ingest
+from services.ingest.service import Ingest, main
 from tests.integration.ingest_support import Venue, natives_of, symbols_of, until
 from tests.integration.test_ingest_slot import Stream, check_link_seqs, ids
 
@@ -286,6 +286,22 @@ async def test_instruments_are_tried_until_they_come(venue, nats, caplog):
         venue.rest_answer = lambda _path: None
         await until(lambda: venue.live and venue.live[0].subscribed == {"C000USDT"})
         await until(lambda: ctx.health.healthy)
+
+
+async def test_an_exchange_that_is_switched_off_is_left_alone(venue):
+    """Its container runs all the same, and is well: nothing is asked of the exchange, nothing said on the bus."""
+    bus, stopping = FakeBus(), asyncio.Event()
+    settings = venue.settings(symbols=["C000-USDT"], enabled=False)
+    board = HealthBoard("ingest-test", "abc123")
+    arguments = argparse.Namespace(exchange=CODE)
+    ctx = ServiceContext("ingest-test", settings, bus, board, "abc123", stopping, arguments)
+    ingest = asyncio.create_task(main(ctx))
+    await asyncio.sleep(0.3)
+    assert not ingest.done()
+    assert board.healthy
+    assert (venue.connections, dict(venue.rest_times), bus.published, bus.streams) == ([], {}, [], {})
+    stopping.set()
+    await asyncio.wait_for(ingest, 1.0)
 
 
 async def test_the_links_are_reported_as_soon_as_the_bus_is_back(venue):

@@ -19,6 +19,8 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 COPIED = ("docker-compose.yml", ".dockerignore", "requirements.lock", "deploy", "hoga", "services")
 LEFT_OUT = "grafana"
+RUN_ONCE = {"demo", "endpoints"}
+"""They end before the others start."""
 PASSWORDS = {
     "CONSUMER": "7#4 $x",
     "INGEST": "12345",
@@ -34,8 +36,16 @@ KILL_ALL = """
 import contextlib, os, signal
 for name in os.listdir("/proc"):
     if name.isdigit() and int(name) not in (1, os.getpid()):
-        with contextlib.suppress(ProcessLookupError):
+        # the kernel refuses where Docker is just entering with a health check, as root until that runs
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(int(name), signal.SIGKILL)
+"""
+ASK_SIMULATOR = """
+import sys, urllib.request
+asked = urllib.request.Request(
+    "http://127.0.0.1:9200/control", sys.argv[1].encode(), {"Content-Type": "application/json"}
+)
+urllib.request.urlopen(asked, timeout=10).read()
 """
 
 
@@ -134,12 +144,29 @@ class Stack:
     def crash(self, service: str) -> None:
         """SIGKILL to everything in the container but its init, from inside: to Docker a crash, which it mends;
         `docker kill` would count as a wish."""
-        command = ("sh", "-c", "kill -9 $(pidof nats-server)") if service == "nats" else ("python", "-c", KILL_ALL)
+        program = {"nats": "nats-server", "prometheus": "prometheus"}.get(service)
+        command = ("sh", "-c", f"kill -9 $(pidof {program})") if program else ("python", "-c", KILL_ALL)
         try:
             self.compose("exec", "-T", service, *command)
         except CommandError as error:
             if "exit code 137" not in str(error):  # the container may end before the command does, and it with it
                 raise
+
+    def ask_simulator(self, deed: dict[str, object]) -> None:
+        """One action of the simulator's fault control."""
+        self.compose("exec", "-T", "simulator", "python", "-c", ASK_SIMULATOR, json.dumps(deed))
+
+    def memory(self) -> dict[str, tuple[float, float]]:
+        """MiB in use and MiB allowed, of every running container."""
+        running = {line.split()[1]: line.split()[0] for line in self._docker_ps()}
+        table = run("docker", "stats", "--no-stream", "--format", "{{ .ID }} {{ .MemUsage }}", *running.values())
+        used = {row.split()[0]: row.split()[1::2] for row in table.splitlines()}
+        return {service: (_mebibytes(used[found][0]), _mebibytes(used[found][1])) for service, found in running.items()}
+
+    def _docker_ps(self) -> list[str]:
+        label = f"label=com.docker.compose.project={self.project}"
+        shown = '{{ .ID }} {{ .Label "com.docker.compose.service" }}'
+        return run("docker", "ps", "--filter", label, "--format", shown).splitlines()
 
     def wait_healthy(self, services: list[str], timeout_s: float = 90.0) -> None:
         deadline = time.monotonic() + timeout_s
@@ -150,6 +177,14 @@ class Stack:
             if time.monotonic() > deadline:
                 raise CommandError(f"not healthy after {timeout_s:g} s: {status}")
             time.sleep(0.5)
+
+
+def _mebibytes(text: str) -> float:
+    """Of a size as `docker stats` writes it."""
+    for unit, factor in (("KiB", 2**-10), ("MiB", 1.0), ("GiB", 2.0**10), ("B", 2**-20)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * factor
+    raise CommandError(f"docker stats: {text!r} is no size")
 
 
 def _free_ports(count: int) -> list[int]:

@@ -13,7 +13,13 @@ import pytest
 
 from .compose import LEFT_OUT, ROOT, CommandError, Stack, run
 
-SETTINGS = {"HOGA_SIMULATOR_SEED": "11", "HOGA_SIMULATOR_SYMBOLS": "6", "HOGA_VALIDATOR_DEPTH": "15"}
+SETTINGS = {
+    "HOGA_SIMULATOR_SEED": "11",
+    "HOGA_SIMULATOR_SYMBOLS": "6",
+    "HOGA_VALIDATOR_DEPTH": "15",
+    "HOGA_EXCHANGES_UPBIT_LINES": "2",
+    "HOGA_EXCHANGES_BINANCE_SPOT_GAP_POLICY": "resync",
+}
 SWITCH = "HOGA_STACK"
 Recorder = Callable[[str, object], None]
 """pytest's `record_property`."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 from hoga.client import Client
 from hoga.client.book import BookView
@@ -50,6 +52,21 @@ async def live_books(stack: Stack, *, after_ns: int = 0) -> dict[str, BookView]:
     async with reader(stack) as client:
         found = await asyncio.gather(*(live_book(client, exchange, after_ns=after_ns) for exchange in BOOKS))
     return dict(zip(BOOKS, found, strict=True))
+
+
+def page_state(stack: Stack) -> dict[str, Any]:
+    """What the web page shows."""
+    found: dict[str, Any] = json.loads(stack.fetch("MONITOR_PORT", "/api/state"))
+    return found
+
+
+def live_and_all(stack: Stack) -> tuple[int, int]:
+    """How many books of the page are LIVE, and how many there are; (0, 0) while it does not answer."""
+    try:
+        verdict = page_state(stack)["verdict"]
+    except OSError:
+        return 0, 0
+    return verdict["live"], verdict["books"]
 
 
 def wait_for(get: Callable[[], object], wanted: object = True) -> None:

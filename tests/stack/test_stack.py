@@ -6,19 +6,33 @@ read-only roots, passwords. And that simulated and real exchanges do not mix.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
 from nats import errors as nats_errors
 from nats.aio.client import Client as NatsClient
 
 from hoga.domain.errors import BusError
+from hoga.domain.types import State
+from hoga.exchanges import registry
 from hoga.runtime.nats_bus import connect_nats
 
-from .compose import PASSWORDS, CommandError, Stack, run
+from .compose import PASSWORDS, ROOT, RUN_ONCE, CommandError, Stack, run
 from .conftest import SETTINGS, Recorder, say
-from .reading import BOOKS, live_books, reader, reader_settings, wait_for
+from .reading import (
+    BOOKS,
+    PATIENCE_S,
+    live_and_all,
+    live_book,
+    live_books,
+    page_state,
+    reader,
+    reader_settings,
+    wait_for,
+)
 
 OURS = "hoga:local"
 
@@ -26,7 +40,7 @@ OURS = "hoga:local"
 # --- what comes out
 
 
-async def test_live_books_of_four_exchanges_reach_a_reader_outside(stack: Stack, record_property: Recorder) -> None:
+async def test_live_books_of_every_exchange_reach_a_reader_outside(stack: Stack, record_property: Recorder) -> None:
     books = await live_books(stack)
     seconds = time.time() - stack.started
     say(f"LIVE books of {len(books)} exchanges {seconds:.1f} s after `up` was called")
@@ -34,6 +48,14 @@ async def test_live_books_of_four_exchanges_reach_a_reader_outside(stack: Stack,
     for exchange, book in books.items():
         assert (book.exchange, book.symbol) == (exchange, BOOKS[exchange])
         assert book.bids[0].price < book.asks[0].price
+
+
+def test_every_book_of_every_exchange_becomes_live(stack: Stack, record_property: Recorder) -> None:
+    wanted = len(BOOKS) * int(SETTINGS["HOGA_SIMULATOR_SYMBOLS"])
+    wait_for(lambda: live_and_all(stack), (wanted, wanted))
+    seconds = time.time() - stack.started
+    say(f"all {wanted} books LIVE {seconds:.1f} s after `up` was called")
+    record_property("seconds_to_all_books_live", round(seconds, 1))
 
 
 async def test_the_settings_of_dotenv_arrive(stack: Stack) -> None:
@@ -44,6 +66,30 @@ async def test_the_settings_of_dotenv_arrive(stack: Stack) -> None:
         universe = await client.universe("upbit")
     assert universe is not None
     assert len(universe.entries) == int(SETTINGS["HOGA_SIMULATOR_SYMBOLS"])
+
+
+def test_two_lines_are_asked_for_in_dotenv(stack: Stack) -> None:
+    """SETTINGS ask for two of one exchange."""
+
+    def doubled() -> set[str]:
+        return {link["exchange"] for link in page_state(stack)["links"] if link["slot"].endswith("b")}
+
+    wait_for(doubled, {"upbit"})
+
+
+async def test_what_becomes_of_a_gap_is_chosen_in_dotenv(stack: Stack) -> None:
+    """SETTINGS choose it for one of two exchanges: its book is withheld, the other goes on; both heal."""
+    async with reader(stack) as client:
+        for exchange, state in (("binance_spot", State.SYNCING), ("binance_future", State.GAPPED)):
+            await live_book(client, exchange)
+            async with asyncio.timeout(PATIENCE_S), client.books(exchange, BOOKS[exchange]) as books:
+                assert (await anext(books)).live
+                lost = {"action": "drop", "code": exchange, "native": "BTCUSDT", "count": 2}
+                await asyncio.to_thread(stack.ask_simulator, lost)
+                while (book := await anext(books)).live:
+                    pass
+            assert book.state is state, exchange
+            await live_book(client, exchange, after_ns=time.time_ns())
 
 
 async def test_a_reader_may_ask_for_the_full_book(stack: Stack) -> None:
@@ -77,8 +123,16 @@ def test_the_web_page_answers(stack: Stack) -> None:
 
 
 def test_everything_becomes_healthy(stack: Stack) -> None:
-    stack.wait_healthy([service for service in stack.services() if service != "endpoints"])
-    assert stack.inspect("endpoints")["State"]["ExitCode"] == 0
+    stack.wait_healthy([service for service in stack.services() if service not in RUN_ONCE])
+    assert [stack.inspect(service)["State"]["ExitCode"] for service in RUN_ONCE] == [0, 0]
+
+
+def test_every_exchange_has_an_ingest_and_is_scraped(stack: Stack) -> None:
+    ingests = {f"ingest-{code.replace('_', '-')}" for code in registry.supported()}
+    assert {service for service in stack.services(demo=False) if service.startswith("ingest-")} == ingests
+    assert set(BOOKS) == set(registry.supported())
+    targets = (ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text("utf-8")
+    assert [ingest for ingest in ingests if f"- {ingest}:9100\n" not in targets] == []
 
 
 # --- what every container keeps
@@ -93,7 +147,7 @@ def test_every_container_is_confined(stack: Stack) -> None:
         assert not host["CapAdd"], service
         assert not host["Privileged"], service
         assert "no-new-privileges:true" in host["SecurityOpt"], service
-        assert 0 < host["Memory"] <= 512 << 20, service
+        assert 0 < host["Memory"] <= (1024 if service == "simulator" else 512) << 20, service
         assert 0 < host["NanoCpus"] <= 1_000_000_000, service
         assert 0 < host["PidsLimit"] <= 256, service
         assert host["LogConfig"]["Config"]["max-size"], service
@@ -127,7 +181,7 @@ def test_only_readers_ports_are_published_and_only_on_this_machine(stack: Stack)
 def test_what_parses_hostile_input_has_no_way_out(stack: Stack) -> None:
     (inside,) = json.loads(run("docker", "network", "inspect", f"{stack.project}_inside"))
     assert inside["Internal"] is True
-    for service in ("validator", "aggregator", "window", "simulator", "endpoints"):
+    for service in ("validator", "aggregator", "window", "simulator", "endpoints", "demo"):
         assert list(stack.inspect(service)["NetworkSettings"]["Networks"]) == [f"{stack.project}_inside"], service
 
 
@@ -178,3 +232,16 @@ async def test_a_plain_up_beside_a_running_demo_mixes_nothing(stack: Stack) -> N
     assert "wss://" not in stack.logs("ingest-binance-spot")
     await live_books(stack, after_ns=time.time_ns())
     stack.up()
+
+
+def test_a_demo_without_its_simulator_is_no_real_run(tmp_path: Path) -> None:
+    """Whatever the simulator fails of, no ingest starts."""
+    broken = Stack(tmp_path, SETTINGS | {"HOGA_SIMULATOR_RATE": "0"})
+    try:
+        with pytest.raises(CommandError, match="simulator"):
+            broken.up()
+        assert broken.container("ingest-upbit") == "" or broken.inspect("ingest-upbit")["State"]["Status"] == "created"
+        assert "REAL" not in broken.logs("endpoints")
+    finally:
+        broken.down()
+    assert broken.leftovers() == []

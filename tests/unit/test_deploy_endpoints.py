@@ -18,6 +18,7 @@ from tests.unit.deploy_http import Answers, answering
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "hoga.toml"
     monkeypatch.setenv("HOGA_CONFIG", str(path))
+    monkeypatch.delenv("HOGA_TAPES", raising=False)  # the tests' own, and no setting
     return path
 
 
@@ -87,6 +88,20 @@ def test_a_refusal_is_one_line_and_keeps_what_was_written(
     assert said.count("\n") == 1
     assert "ingest-upbit, ingest-bithumb: running on the real exchanges" in said
     assert file.read_text("utf-8") == endpoints.LIVE
+
+
+def test_a_demo_without_its_simulator_is_refused_once(
+    file: Path, neighbour: Answers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(endpoints, "SIMULATOR", "no-such-host.invalid")
+    monkeypatch.setattr(endpoints.sys, "argv", ["endpoints.py", "--demo"])
+    assert endpoints.main() == 0
+    monkeypatch.setattr(endpoints.sys, "argv", ["endpoints.py"])
+    assert endpoints.main() == 1
+    assert "a demo is wanted" in capsys.readouterr().err
+    assert not file.exists()
+    assert endpoints.main() == 0  # the next `up` was none with `--profile demo`
+    assert "REAL" in capsys.readouterr().out
 
 
 def test_no_exchange_stays_real_in_a_demo(
