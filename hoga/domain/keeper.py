@@ -170,8 +170,8 @@ class Keeper(ABC):
         return self._changed()
 
     @abstractmethod
-    def link_moved(self, stamp: Stamp) -> list[Action]:
-        """Another link took over without a break (a planned reconnect)."""
+    def link_moved(self, stamp: Stamp, *, planned: bool = True) -> list[Action]:
+        """Another link took over without a break (a planned reconnect), or one of several is gone."""
 
     def outdate(self, reason: str) -> list[Action]:
         """What was received is known to be old already; the next frame says otherwise."""

@@ -24,7 +24,7 @@ from hoga.domain.errors import FrameError
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.sequenced import BY_ITSELF_NS
 from hoga.domain.sequencer import REMEMBERED_LINKS
-from hoga.domain.steps import FROZEN_NS
+from hoga.domain.steps import BEREFT_NS, FROZEN_NS
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
 
@@ -143,12 +143,13 @@ class LineKeeper(Keeper):
         self._bury()
         return super().link_up(stamp) + self._elect(None, None, stamp)
 
-    def link_moved(self, stamp: Stamp) -> list[Action]:
+    def link_moved(self, stamp: Stamp, *, planned: bool = True) -> list[Action]:
         self._bury()
         for link in [link for link in self._heard if not self._proves(link)]:
             self._heard.discard(link)  # should it come back, it has to show itself
-        if self._elected is not None and not self._speaks(self._elected) and not self._prove_by_ns:
-            self._prove_by_ns = stamp.mono_ns + FROZEN_NS
+        if self._elected is not None and not self._speaks(self._elected):
+            due_ns = stamp.mono_ns + (FROZEN_NS if planned else BEREFT_NS)
+            self._prove_by_ns = min(self._prove_by_ns or due_ns, due_ns)
         return self._elect(None, None, stamp)
 
     def _heard_live(self) -> bool:

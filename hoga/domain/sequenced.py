@@ -26,7 +26,7 @@ from hoga.domain.errors import FrameError
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.sequencer import Sequencer, Verdict
-from hoga.domain.steps import FROZEN_NS, Steps
+from hoga.domain.steps import BEREFT_NS, FROZEN_NS, Steps
 from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
 
@@ -132,8 +132,7 @@ class SequencedKeeper(Keeper):
 
     def tick(self, stamp: Stamp) -> list[Action]:
         actions: list[Action] = self._tick_audit(stamp)
-        if self._in_band:
-            actions += self._tick_links(stamp)
+        actions += self._tick_links(stamp)
         if self.state is State.LIVE and self._led_astray(stamp):
             actions += self.outdate("only older ids arrive") + self._want(LOW, stamp)
         if not self.wanting:
@@ -157,6 +156,8 @@ class SequencedKeeper(Keeper):
             if self.base is not State.SYNCING and not self._heard_live():
                 actions += self.outdate("nothing that fits the book has arrived over the links that are left")
                 actions += self._want(LOW, stamp)
+        if not self._in_band:
+            return actions
         strays = [link for link in self._sequencer.strays() if self._proves(link)]
         for request in self._steps.tick(strays, stamp):
             self._sequencer.doubt(request.link)
@@ -185,13 +186,14 @@ class SequencedKeeper(Keeper):
             actions += self._want(LOW, stamp)
         return actions
 
-    def link_moved(self, stamp: Stamp) -> list[Action]:
+    def link_moved(self, stamp: Stamp, *, planned: bool = True) -> list[Action]:
         self._handed_over_ns = stamp.mono_ns + FROZEN_NS
         if self.base is State.SYNCING or self._heard_live():
             return []
-        if self._in_band:  # a fresh subscription brings a snapshot by itself, and a line that is late catches up
-            self._prove_by_ns = stamp.mono_ns + FROZEN_NS
-            self._fresh_link = True
+        if self._in_band or not planned:
+            due_ns = stamp.mono_ns + (FROZEN_NS if planned else BEREFT_NS)
+            self._prove_by_ns = min(self._prove_by_ns or due_ns, due_ns)
+        self._fresh_link = self._fresh_link or self._in_band  # a fresh subscription brings a snapshot by itself
         return self._want(LOW, stamp)
 
     def _collect(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
@@ -235,6 +237,8 @@ class SequencedKeeper(Keeper):
         fresh = before is not None and update.prev_seq > before and not self._sequencer.knows(link)
         if fresh and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp):
             self.counters.stale += 1
+            if self.wanting and self._counts(link):
+                self._buffer.add(link, update, stamp.mono_ns)  # a snapshot may lie between the book and this
             return []
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         astray = self._sequencer.astray(link)
@@ -469,14 +473,14 @@ class SequencedKeeper(Keeper):
         last, last_link = update, ""
         try:
             book.replace(update.bids, update.asks, limit)
+            _refuse_crossed(book, "the snapshot")
             for link, delta in self._buffer.updates:
                 last_link = link
                 if sequencer.judge(link, delta.prev_seq, delta.seq) is Verdict.APPLY:
                     book.apply(delta.bids, delta.asks)
+                    _refuse_crossed(book, "the joined book")  # now, for it may not stay so
                     applied += 1
                     last = delta
-            if book.crossed:
-                raise FrameError("crossed", crossed_note(book, "the joined book").detail)
         except FrameError as error:
             self._candidate = None
             self._buffer.restart()
@@ -591,9 +595,8 @@ class SequencedKeeper(Keeper):
         for other, delta in waiting:
             if delta.seq > led[-1][1].seq:
                 book.apply(delta.bids, delta.asks)
+                _refuse_crossed(book, "the snapshot with what followed")
                 led.append((other, delta))
-        if book.crossed:
-            raise FrameError("crossed", crossed_note(book, "the snapshot with what followed").detail)
         return led
 
     def _install(
@@ -642,6 +645,11 @@ class SequencedKeeper(Keeper):
         if self._auditing or outcome is Outcome.DISAGREED:
             self._audited(outcome)
         self._auditing = False
+
+
+def _refuse_crossed(book: Book, what: str) -> None:
+    if book.crossed:
+        raise FrameError("crossed", crossed_note(book, what).detail)
 
 
 def _levels_hash(update: Update) -> int:

@@ -21,6 +21,9 @@ from hoga.domain.types import Stamp
 
 FROZEN_NS = 3_000_000_000
 """A stream that brings only what is already known for so long is not the one the book was built from."""
+BEREFT_NS = 1_500_000_000
+"""When one of several links is gone, so long may pass before what is left has shown that the book is current: that the
+link was gone may have taken three seconds to show."""
 LATE_NS = 30_000_000_000
 """The same for a link that was in step."""
 AHEAD_NS = 1_000_000_000

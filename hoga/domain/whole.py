@@ -18,6 +18,7 @@ from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import SECOND_NS, Keeper, KeeperRules
 from hoga.domain.sequencer import REMEMBERED_LINKS
+from hoga.domain.steps import BEREFT_NS
 from hoga.domain.types import Level, Stamp, State, Update
 
 PATIENCE_NS = 3 * SECOND_NS
@@ -109,9 +110,10 @@ class WholeBookKeeper(Keeper):
         self._ask_later(stamp)
         return super().link_up(stamp)
 
-    def link_moved(self, stamp: Stamp) -> list[Action]:
+    def link_moved(self, stamp: Stamp, *, planned: bool = True) -> list[Action]:
         # The old link still delivers for a while, so the book need not blink; but the new one must show itself.
-        self._prove_by_ns = stamp.mono_ns + PATIENCE_NS
+        due_ns = stamp.mono_ns + (PATIENCE_NS if planned else BEREFT_NS)
+        self._prove_by_ns = min(self._prove_by_ns or due_ns, due_ns)
         return []
 
     def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:

@@ -42,7 +42,8 @@ class Bus(Protocol):
         """First the stream's last value of every matching subject, then live, without a race between them."""
 
     async def last(self, stream: str, subject: str) -> bytes | None:
-        """The stream's last value of one subject, None where there is none. BusError when away."""
+        """The stream's last value of a subject, or the newest of all that match its wildcards; None where there is
+        none. BusError when away."""
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float = 5.0) -> bytes:
         """BusError when nobody answers in time, naming the subject."""

@@ -66,7 +66,7 @@ async def ensure(link: NatsLink, spec: StreamSpec) -> None:
 
 
 async def last(link: NatsLink, stream: str, subject: str) -> bytes | None:
-    """Direct get of one subject's last value."""
+    """Direct get of one subject's last value; a subject with wildcards gives the newest of those that match."""
     try:
         answer = await link.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"", API_TIMEOUT_S)
     except NobodyError:

@@ -109,7 +109,8 @@ class FakeBus:
         self._check()
         if stream not in self.streams:
             raise BusError(f"there is no stream {stream} (yet)")
-        return self.streams[stream].values.get(subject)
+        found = [value for name, value in self.streams[stream].values.items() if matches(subject, name)]
+        return found[-1] if found else None
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float = 5.0) -> bytes:
         self._check()

@@ -59,18 +59,27 @@ class Lane:
     def frames(self) -> int:
         return self.seq - self.start
 
-    def send(self, frame: bytes, receive_time_ns: int) -> bool:
-        """Hands one frame to the bus; False where it was thrown away. FrameError ("size") where it cannot be sent."""
+    def send(self, frame: bytes, receive_time_ns: int, receive_mono_ns: int = 0) -> bool:
+        """Hands one frame to the bus; False where it was thrown away. FrameError ("size") where it cannot be sent.
+        The times are those of its arrival, by the wall and by the monotonic clock (0: not known)."""
         self.seq = seq = self.seq + 1
         if len(frame) > packing.COMPRESS_BYTES:
-            return self._send_large(frame, receive_time_ns)
-        varying = _RawFrame(link_seq=seq, receive_time_ns=receive_time_ns, payload=frame)
+            return self._send_large(frame, receive_time_ns, receive_mono_ns)
+        varying = _RawFrame(
+            link_seq=seq, receive_time_ns=receive_time_ns, receive_mono_ns=receive_mono_ns, payload=frame
+        )
         return self._publish(self._subject, self._constant + varying.SerializeToString())
 
-    def _send_large(self, frame: bytes, receive_time_ns: int) -> bool:
+    def _send_large(self, frame: bytes, receive_time_ns: int, receive_mono_ns: int) -> bool:
         try:
             encoding, payload = packing.pack(frame)
         except FrameError as error:
             raise FrameError(error.reason, f"{self.symbol or 'link'}: {error}") from None
-        varying = _RawFrame(link_seq=self.seq, receive_time_ns=receive_time_ns, encoding=encoding, payload=payload)
+        varying = _RawFrame(
+            link_seq=self.seq,
+            receive_time_ns=receive_time_ns,
+            receive_mono_ns=receive_mono_ns,
+            encoding=encoding,
+            payload=payload,
+        )
         return self._publish(self._subject, self._constant + varying.SerializeToString())

@@ -160,6 +160,11 @@ class Link:
         """Native id -> why the exchange refuses its subscription."""
         return self._subscriptions.refused
 
+    @property
+    def put_off(self) -> set[str]:
+        """Native ids whose subscription is not in effect, and asked for again later."""
+        return self._subscriptions.put_off
+
     def silent(self) -> list[str]:
         """Symbols that were subscribed a while ago and have sent nothing on this link."""
         now_s, patience_s = time.monotonic(), self._shared.patience.first_frame_s

@@ -95,11 +95,11 @@ class Reader:
                             self._stray(frame)
                             continue
                         carried = True
-                        if lane.send(frame, receive_time_ns):
+                        if lane.send(frame, receive_time_ns, now_ns):
                             tally.published += 1
                         else:
                             tally.dropped += 1
-                if link_lane is not None and not carried and not link_lane.send(frame, receive_time_ns):
+                if link_lane is not None and not carried and not link_lane.send(frame, receive_time_ns, now_ns):
                     tally.dropped += 1
                 if route.kind is not book:
                     self._control(route, frame)

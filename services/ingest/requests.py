@@ -1,7 +1,9 @@
 """Requests of one link that wait for their answer. Pure: times come in as arguments.
 
 A request is answered when each of its symbols is: acknowledged, refused, or sending frames since it was asked for.
-An answer that names symbols concerns these alone; one that names neither symbols nor a request, the oldest request.
+An answer that names symbols concerns these alone; one that names neither symbols nor a request, the oldest request. A
+refusal that names neither concerns the oldest one that subscribes, and all of its symbols, also those that seem to be
+answered: their frames were of a subscription that has ended since.
 """
 
 from __future__ import annotations
@@ -63,14 +65,20 @@ class Requests:
     def clear(self) -> None:
         self._pending.clear()
 
-    def answer(self, request_id: int | None, natives: Sequence[str]) -> list[tuple[Request, list[str]]]:
+    def answer(
+        self, request_id: int | None, natives: Sequence[str], *, refuses: bool = False
+    ) -> list[tuple[Request, list[str]]]:
         """Takes in an answer: each request it concerns, with the symbols that are answered by it."""
         self.answers += 1
         if natives:
             return [found for native in natives if (found := self._answer_one(request_id, native)) is not None]
         key = next(iter(self._pending), None) if request_id is None else request_id
+        if refuses and request_id is None:
+            key = next((key for key, request in self._pending.items() if request.subscribes), key)
         request = self._pending.pop(key, None) if key is not None else None
-        return [(request, list(request.open))] if request is not None else []
+        if request is None:
+            return []
+        return [(request, list(request.tried.natives if refuses else request.open))]
 
     def answered_by_frames(self) -> list[str]:
         """Symbols that have begun to send frames since they were asked for."""

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hoga.runtime.host import clock_id
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.settings import IngestSettings
 from hoga.wire import pb
@@ -139,6 +140,7 @@ class Slot:
     def status(self, time_ns: int) -> pb.LinkStatus:
         tally = self.tally
         refused = self.link.refused if self.link is not None else {}
+        put_off = self.link.put_off if self.link is not None else ()
         return pb.LinkStatus(
             exchange=self._shared.exchange.code,
             link=self._link_name,
@@ -156,6 +158,8 @@ class Slot:
             instance=self._instance,
             line=self.line,
             behind_ns=self.link.behind_ns if self.link is not None else 0,
+            clock=clock_id(),
+            waiting=[symbol for native, symbol in self.symbols.items() if native in put_off],
         )
 
     # --- life

@@ -91,6 +91,11 @@ class Subscriptions:
         """Native id -> the exchange's reason."""
         return self._refusals.reasons
 
+    @property
+    def put_off(self) -> set[str]:
+        """Native ids whose subscription was refused for a passing reason and is asked for again later."""
+        return {native for tried, _ in self._later for native in tried.natives}
+
     def asked_s(self, native: str) -> float | None:
         """When the symbol was last asked for; None where it was not."""
         return self._asked.get(native)
@@ -186,7 +191,7 @@ class Subscriptions:
 
     def refuse(self, request_id: int | None, detail: str, natives: Sequence[str] = ()) -> Refusal | None:
         """Takes in a refusal; gives what is now known to be refused, None where it is being narrowed down."""
-        taken = self._requests.answer(request_id, natives)
+        taken = self._requests.answer(request_id, natives, refuses=True)
         answered = [native for _, those in taken for native in those]
         refused = [native for request, those in taken if request.subscribes for native in those]
         if natives:  # and what was accepted before

@@ -8,6 +8,7 @@ a live link are fine.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hoga.wire import pb
@@ -33,6 +34,24 @@ class Slot:
     instance: str = ""
     age_ns: int = 0
     """How long it has been connected."""
+    clock: str = ""
+    """Whose monotonic clock its frames are stamped with."""
+    carried: frozenset[str] = frozenset()
+    """Those of the symbols whose subscription is in effect."""
+
+
+class Carriers:
+    """The ids of the live links that carry one symbol; up to date for good."""
+
+    __slots__ = ("_carried", "_symbol")
+
+    def __init__(self, carried: Mapping[str, frozenset[str]], symbol: str) -> None:
+        """`carried`: live link -> its symbols."""
+        self._carried = carried
+        self._symbol = symbol
+
+    def __contains__(self, link: object) -> bool:
+        return self._symbol in self._carried.get(str(link), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,9 @@ class Change:
     covered: frozenset[str] = frozenset()
     """Symbols that have a live link from now on."""
     moved: frozenset[str] = frozenset()
-    """Symbols that another live link carries on without a break."""
+    """Symbols that another live link carries on without a break: their link was replaced as planned."""
+    fewer: frozenset[str] = frozenset()
+    """Symbols that have lost one of several live links."""
     broken: dict[str, str] = field(default_factory=dict)
     """Symbols that are covered but missed something: frames were thrown away, or a break went unreported."""
     lost: dict[str, str] = field(default_factory=dict)
@@ -57,20 +78,35 @@ NOTHING = Change()
 class Coverage:
     """The links of one exchange."""
 
-    def __init__(self, *, silent_after_ns: int, idle_after_ns: int) -> None:
+    def __init__(self, *, silent_after_ns: int, idle_after_ns: int, clock: str = "") -> None:
+        """`clock`: whose monotonic clock is ours."""
+        self._clock = clock
         self._silent_after_ns = silent_after_ns
         self._idle_after_ns = idle_after_ns
         self._slots: dict[str, Slot] = {}
-        self.live_links: set[str] = set()
-        """Ids of the links that are live; one object for good."""
+        self._carried: dict[str, frozenset[str]] = {}
+        """Live link -> its symbols; one object for good."""
+        self._same_clock: set[str] = set()
+        """Live links whose frames are stamped with our own monotonic clock."""
+
+    @property
+    def live_links(self) -> set[str]:
+        return set(self._carried)
+
+    def carriers(self, symbol: str) -> Carriers:
+        return Carriers(self._carried, symbol)
+
+    def shares_clock(self, link: str) -> bool:
+        """Whether a live link stamps its frames with the monotonic clock that is ours, too."""
+        return link in self._same_clock
 
     def covers(self, symbol: str) -> bool:
         """Whether a live link carries the symbol."""
-        return any(slot.live and symbol in slot.symbols for slot in self._slots.values())
+        return any(slot.live and symbol in slot.carried for slot in self._slots.values())
 
     def settled(self, symbol: str) -> bool:
         """Whether every live link that carries the symbol has done so for a while."""
-        ages = [slot.age_ns for slot in self._slots.values() if slot.live and symbol in slot.symbols]
+        ages = [slot.age_ns for slot in self._slots.values() if slot.live and symbol in slot.carried]
         return bool(ages) and min(ages) > SETTLED_NS
 
     def status(self, message: pb.LinkStatus, now_ns: int) -> Change:
@@ -81,9 +117,12 @@ class Coverage:
         known = self._slots.get(name)
         age_ns = message.time_ns - message.connected_time_ns if message.connected_time_ns else 0
         counts = (message.reconnects, message.dropped)
-        fresh = Slot(message.link, symbols, live, reason, now_ns, *counts, message.instance, age_ns)
+        carried = symbols.difference(message.waiting)
+        fresh = Slot(
+            message.link, symbols, live, reason, now_ns, *counts, message.instance, age_ns, message.clock, carried
+        )
         stays = known is not None and known.live and live
-        if known is not None and stays and known.symbols == symbols:
+        if known is not None and stays and (known.symbols, known.carried) == (symbols, carried):
             self._slots[name] = fresh
             return self._continued(known, fresh, symbols)
         before = self._view()
@@ -98,7 +137,7 @@ class Coverage:
         if known is None or not stays:
             return change
         also = self._continued(known, fresh, known.symbols & symbols)
-        return replace(change, moved=change.moved | also.moved, broken=also.broken)
+        return replace(change, moved=also.moved, fewer=change.fewer | also.fewer, broken=also.broken)
 
     def _continued(self, known: Slot, fresh: Slot, symbols: frozenset[str]) -> Change:
         """A live slot that stays live with these symbols: did its link change, did it lose anything?"""
@@ -112,12 +151,12 @@ class Coverage:
             return NOTHING  # the end of a planned reconnect
         if restarted or fresh.reconnects > known.reconnects:
             twice = symbols & self._carried_by_others(fresh)
-            return Change(moved=twice, broken=dict.fromkeys(symbols - twice, "the link was lost and replaced"))
+            return Change(fewer=twice, broken=dict.fromkeys(symbols - twice, "the link was lost and replaced"))
         return Change(moved=symbols)
 
     def _carried_by_others(self, slot: Slot) -> frozenset[str]:
         """The symbols that another live slot carries."""
-        others = [other.symbols for other in self._slots.values() if other is not slot and other.live]
+        others = [other.carried for other in self._slots.values() if other is not slot and other.live]
         return frozenset[str]().union(*others)
 
     def tick(self, now_ns: int) -> Change:
@@ -153,7 +192,7 @@ class Coverage:
         for slot in self._slots.values():
             meant |= slot.symbols
             if slot.live:
-                live.update(slot.symbols)
+                live.update(slot.carried)
         return live, meant
 
     def _difference(self, before: tuple[Counter[str], set[str]]) -> Change:
@@ -162,15 +201,20 @@ class Coverage:
         live, meant = self._view()
         return Change(
             covered=frozenset(live.keys() - live_before.keys()),
-            moved=frozenset(symbol for symbol, count in live.items() if count < live_before[symbol]),
+            fewer=frozenset(symbol for symbol, count in live.items() if count < live_before[symbol]),
             lost={symbol: self._why(symbol) for symbol in (live_before.keys() & meant) - live.keys()},
             dropped=frozenset(meant_before - meant),
         )
 
     def _note_links(self) -> None:
-        self.live_links.clear()
-        self.live_links.update(slot.link for slot in self._slots.values() if slot.live)
+        self._carried.clear()
+        live = [slot for slot in self._slots.values() if slot.live]
+        self._carried.update((slot.link, slot.carried) for slot in live)
+        self._same_clock = {slot.link for slot in live if slot.clock and slot.clock == self._clock}
 
     def _why(self, symbol: str) -> str:
-        reasons = [slot.reason for slot in self._slots.values() if symbol in slot.symbols and slot.reason]
+        slots = [slot for slot in self._slots.values() if symbol in slot.symbols]
+        reasons = [slot.reason for slot in slots if slot.reason]
+        if any(slot.live and symbol not in slot.carried for slot in slots):
+            reasons.append("its subscription was refused for now and is asked for again")
         return reasons[0] if reasons else "no live link carries the symbol"

@@ -21,6 +21,11 @@ from services.validator.metrics import Meters
 from services.validator.publisher import Publisher
 
 MAX_BOOKS = 10_000
+REMEMBERED_PROCESSES = 16
+INSTANCE_CHARS = 6
+"""Links are called `slot.instance` and a number; each process has an instance of its own."""
+CLOCK_STEP_NS = 100_000_000
+"""What waits may seem to grow by so much more than time passes, without a clock having been set."""
 FORGET_AFTER_NS = 60_000_000_000
 """A book that nobody collects is shown as HALTED for so long, then forgotten."""
 LOGGED = {
@@ -41,30 +46,30 @@ _limited = RateLimited(log, interval_s=10.0)
 
 
 class Lag:
-    """How far behind frames are by the time they are taken from the bus.
+    """How far behind frames of another host are by the time they are taken from the bus.
 
-    The least difference seen between ingest's clock and ours stands for the clocks; what is more is waiting. A clock
-    that is set back while frames are on their way makes a few of them look absurdly early: when differences are what
-    they were before, so is the measure."""
+    The least difference seen between ingest's clock and ours stands for the clocks; what is more is waiting. The frames
+    of one process come in order, so what waits cannot grow faster than time passes: a difference that does is a clock
+    that was set, and moves the measure. Without that, frames that were on their way while a clock was set back would
+    make all later ones look late for ever."""
 
-    def __init__(self, step_ns: int) -> None:
-        """`step_ns`: a difference that falls by more at once speaks of a clock."""
-        self._step_ns = step_ns
+    def __init__(self) -> None:
         self._least_ns: int | None = None
-        self._before_ns: int | None = None
-        """The measure before a step."""
+        self._last: dict[str, tuple[int, int]] = {}
+        """Process of ingest -> the difference of its newest frame, and when that was taken."""
 
-    def behind(self, difference_ns: int) -> int:
-        least = self._least_ns
-        if least is None:
-            least = difference_ns
-        elif difference_ns < least:
-            if least - difference_ns > self._step_ns:
-                self._before_ns = least
-            least = difference_ns
-        elif self._before_ns is not None and abs(difference_ns - self._before_ns) <= self._step_ns:
-            least, self._before_ns = min(difference_ns, self._before_ns), None
-        self._least_ns = least
+    def behind(self, link: str, difference_ns: int, mono_ns: int) -> int:
+        process = link.rpartition(".")[2][:INSTANCE_CHARS]
+        last = self._last.pop(process, None)
+        if last is None and len(self._last) >= REMEMBERED_PROCESSES:
+            del self._last[next(iter(self._last))]
+        self._last[process] = difference_ns, mono_ns
+        least = difference_ns if self._least_ns is None else self._least_ns
+        if last is not None:
+            excess_ns = difference_ns - last[0] - (mono_ns - last[1])
+            if excess_ns > CLOCK_STEP_NS:
+                least += excess_ns
+        self._least_ns = least = min(least, difference_ns)
         return difference_ns - least
 
 
@@ -96,7 +101,7 @@ class Desk:
         self._audit_every_ns = audit_every_ns
         """0: never."""
         self._audit_at_ns = 0
-        self._lag = Lag(late_ns)
+        self._lag = Lag()
         self._instruments: dict[str, pb.Instrument] = {}
 
     def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
@@ -135,7 +140,10 @@ class Desk:
             return  # nothing else tells a delta of the past from a new one
         actions = self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
         self._carry_out(entry, actions, payload)
-        behind_ns = self._lag.behind(time_ns - stamp.wall_ns)
+        if self.coverage.shares_clock(frame.link) and frame.receive_mono_ns > 0:
+            behind_ns = stamp.mono_ns - frame.receive_mono_ns
+        else:
+            behind_ns = self._lag.behind(frame.link, time_ns - stamp.wall_ns, stamp.mono_ns)
         if behind_ns > self._late_ns:
             reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
             self._carry_out(entry, entry.keeper.outdate(reason))
@@ -244,7 +252,7 @@ class Desk:
         entry = self.entries.get(symbol)
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
             keeper = self.shelf.keeper(symbol)
-            keeper.live_links = self.coverage.live_links
+            keeper.live_links = self.coverage.carriers(symbol)
             keeper.halt(self._halted(symbol))
             if not self.coverage.covers(symbol):
                 keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
@@ -268,8 +276,10 @@ class Desk:
             entry = self._entry(symbol)
             if entry is not None:
                 self._cover_one(entry, stamp)
-        for symbol in change.moved & self.entries.keys():
-            self._carry_out(self.entries[symbol], self.entries[symbol].keeper.link_moved(stamp))
+        for symbols, planned in ((change.moved, True), (change.fewer, False)):
+            for symbol in symbols & self.entries.keys():
+                entry = self.entries[symbol]
+                self._carry_out(entry, entry.keeper.link_moved(stamp, planned=planned))
         for symbol, reason in change.broken.items():
             entry = self.entries.get(symbol)
             if entry is not None:

@@ -14,6 +14,7 @@ from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import GapPolicy, Stamp
 from hoga.exchanges.registry import EXCHANGES
 from hoga.runtime.data_manager import get_orderbook_data_manager
+from hoga.runtime.host import clock_id
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.service import ServiceContext
 from hoga.runtime.settings import Settings
@@ -21,6 +22,7 @@ from hoga.wire import pb, subjects
 from services.validator.coverage import Coverage
 from services.validator.desk import Desk
 from services.validator.entry import Entry
+from services.validator.epoch import new_epoch
 from services.validator.mender import Mender
 from services.validator.metrics import UNREADABLE, Meters
 from services.validator.publisher import LAST_VALUE_AGE_S, Publisher
@@ -36,10 +38,11 @@ log = logging.getLogger(__name__)
 class Validator:
     """Every exchange's desk behind three handlers: raw frames, link reports, requests for a book."""
 
-    def __init__(self, ctx: ServiceContext) -> None:
+    def __init__(self, ctx: ServiceContext, epoch: int = 0) -> None:
+        """`epoch` 0: by the wall clock."""
         self._ctx = ctx
         settings = ctx.settings
-        self.epoch = ctx.health.epoch = time.time_ns() // 1000
+        self.epoch = ctx.health.epoch = epoch or time.time_ns() // 1000
         meters = Meters(ctx.health)
         self._publisher = Publisher(
             ctx.bus,
@@ -55,6 +58,7 @@ class Validator:
                 Coverage(
                     silent_after_ns=int(settings.validator.stale_after_s * 1e9),
                     idle_after_ns=int(exchange.limits.idle_timeout_s * 1e9),
+                    clock=clock_id(),
                 ),
                 epoch=self.epoch,
                 late_ns=int(settings.validator.stale_after_s * 1e9),
@@ -72,9 +76,6 @@ class Validator:
 
     async def run(self) -> None:
         bus = self._ctx.bus
-        await bus.ensure_stream(
-            subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=BOOKS_MAX_BYTES, max_age_s=LAST_VALUE_AGE_S
-        )
         bus.on_connection(self._on_connection)
         for code in self.desks:
             await bus.serve(subjects.rpc("book", code), self._on_book_request)
@@ -189,7 +190,10 @@ def keeper_rules(settings: Settings, code: str) -> KeeperRules:
 
 async def main(ctx: ServiceContext) -> None:
     """Runs the validator until it is told to stop."""
-    await Validator(ctx).run()
+    await ctx.bus.ensure_stream(
+        subjects.BOOKS_STREAM, [subjects.book("*")], max_bytes=BOOKS_MAX_BYTES, max_age_s=LAST_VALUE_AGE_S
+    )
+    await Validator(ctx, await new_epoch(ctx.bus)).run()
 
 
 async def _sleep(stopping: asyncio.Event, seconds: float) -> None:

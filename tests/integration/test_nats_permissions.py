@@ -86,7 +86,7 @@ MAY_PUBLISH: dict[str, set[str]] = {
     },
     "validator": {
         *(DATA["book"], DATA["event"], HEALTH["validator"], RPC["snapshot"], RPC["resubscribe"]),
-        *(BOOKS["STREAM CREATE"], BOOKS["STREAM UPDATE"]),
+        *(BOOKS["STREAM CREATE"], BOOKS["STREAM UPDATE"], BOOKS["DIRECT GET of a subject"]),
         *_LISTED,
     },
     "aggregator": {

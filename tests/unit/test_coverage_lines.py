@@ -29,7 +29,7 @@ def test_either_line_may_die_and_its_symbols_only_move() -> None:
     for lost, left in ((report(state=DOWN), "B1"), (second(state=DOWN), "A1")):
         watch = both()
         change = watch.status(lost, S)
-        assert (change.moved, change.lost, change.broken) == ({"A", "B"}, {}, {})
+        assert (change.fewer, change.lost, change.broken) == ({"A", "B"}, {}, {})
         assert watch.live_links == {left}
 
 
@@ -45,7 +45,7 @@ def test_a_process_that_reports_no_more_leaves_its_symbols_to_the_other_line() -
     watch = both()
     watch.status(second(), 2 * S)
     change = watch.tick(4 * S)
-    assert (change.moved, change.lost) == ({"A", "B"}, {})
+    assert (change.fewer, change.lost) == ({"A", "B"}, {})
 
 
 def test_a_link_that_was_replaced_between_two_reports_moves_what_the_other_line_carries_and_breaks_the_rest() -> None:
@@ -53,7 +53,7 @@ def test_a_link_that_was_replaced_between_two_reports_moves_what_the_other_line_
     watch.status(report(), 0)
     watch.status(second(symbols=("A",)), 0)
     change = watch.status(report("A2", reconnects=1), S)
-    assert (change.moved, change.broken.keys()) == ({"A"}, {"B"})
+    assert (change.fewer, change.broken.keys()) == ({"A"}, {"B"})
 
 
 def test_a_restart_of_ingest_between_two_reports_is_a_break() -> None:
@@ -85,5 +85,16 @@ def test_frames_that_one_process_threw_away_break_its_symbols_whoever_else_carri
 def test_a_symbol_that_one_line_is_refused_is_carried_by_the_other() -> None:
     watch = both()
     change = watch.status(report(symbols=("A",)), S)
-    assert (change.moved, change.lost, change.dropped) == ({"B"}, {}, frozenset())
+    assert (change.fewer, change.lost, change.dropped) == ({"B"}, {}, frozenset())
     assert watch.covers("B")
+
+
+def test_a_live_link_speaks_only_for_the_symbols_that_it_carries() -> None:
+    watch = both()
+    carriers = {symbol: watch.carriers(symbol) for symbol in ("A", "B")}
+    assert "A1" in carriers["B"]
+    change = watch.status(report(symbols=("A",)), S)  # the exchange refuses B on this link
+    assert (change.fewer, change.lost) == ({"B"}, {})
+    assert "A1" in carriers["A"]
+    assert "A1" not in carriers["B"]
+    assert "B1" in carriers["B"]

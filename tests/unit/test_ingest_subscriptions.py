@@ -208,6 +208,24 @@ def test_only_silent_symbols_of_an_unanswered_request_are_repeated():
     assert request["params"] == ["c1usdt@depth@100ms", "c2usdt@depth@100ms"]
 
 
+def test_a_refusal_without_an_id_belongs_to_the_oldest_request_that_subscribes_and_to_all_of_it():
+    sent = Counter()
+    made = Subscriptions(strategy("acks"), frames=lambda native: sent[native])
+    made.want(NATIVES[:1])
+    made.next_frame(0.0)
+    made.acknowledged(None, NATIVES[:1])
+    made.renew(NATIVES[0])
+    made.want(NATIVES[:2])
+    requests = [made.next_frame(1.0), made.next_frame(1.1)]
+    assert "UNSUBSCRIBE" in requests[0]
+    sent[NATIVES[0]] += 1  # on its way when it was given up
+    made.check(1.2)
+    made.refuse(None, "no such stream")
+    assert made.asked_s(NATIVES[0]) is None, "it was refused with the other one"
+    again = [made.next_frame(2.0), made.next_frame(2.1)]
+    assert [sum(native in request for native in NATIVES) for request in again] == [1, 1]
+
+
 def test_an_answer_without_an_id_belongs_to_the_oldest_request():
     subscriptions = Subscriptions(strategy("acks", 1))
     subscriptions.want(NATIVES[:2])

@@ -93,3 +93,14 @@ def test_a_closed_slot_is_no_live_one_and_an_empty_closed_one_is_forgotten() -> 
     assert not closed.dropped, "stopped is not the same as no longer wanted"
     gone = watch.status(report(state=pb.LinkState.LINK_STATE_CLOSED, symbols=()), 2 * S)
     assert gone.dropped == {"A", "B"}
+
+
+def test_a_symbol_whose_subscription_is_not_in_effect_is_not_carried_though_it_is_meant_to_be() -> None:
+    watch = coverage()
+    watch.status(report(), 0)
+    change = watch.status(report(waiting=["B"]), S)
+    assert (set(change.lost), change.dropped) == ({"B"}, frozenset())
+    assert "refused for now" in change.lost["B"]
+    assert "L1" not in watch.carriers("B")
+    assert watch.covers("A")
+    assert watch.status(report(), 2 * S).covered == {"B"}

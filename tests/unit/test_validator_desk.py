@@ -198,7 +198,8 @@ async def test_frames_that_waited_too_long_are_not_live(make) -> None:
     world = await make()
     world.link()
     world.raw(upbit(100, 110))
-    world.raw(upbit(101, 111, NOW_MS + 1), receive_time_ns=world.ctx.now().wall_ns - 60_000 * MS)
+    late_ns = world.ctx.now().wall_ns - 60_000 * MS
+    world.raw(upbit(101, 111, NOW_MS + 1), link="L2", receive_time_ns=late_ns)  # of one process they come in order
     await world.settle()
     assert world.state() is State.STALE
     assert "late" in world.newest().reason

@@ -21,7 +21,7 @@ LINK_STATE_BACKOFF: LinkState
 LINK_STATE_CLOSED: LinkState
 
 class RawFrame(_message.Message):
-    __slots__ = ("exchange", "symbol", "native_symbol", "link", "link_seq", "receive_time_ns", "kind", "encoding", "payload")
+    __slots__ = ("exchange", "symbol", "native_symbol", "link", "link_seq", "receive_time_ns", "kind", "encoding", "payload", "receive_mono_ns")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[RawFrame.Kind]
@@ -47,6 +47,7 @@ class RawFrame(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    RECEIVE_MONO_NS_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     native_symbol: str
@@ -56,10 +57,11 @@ class RawFrame(_message.Message):
     kind: RawFrame.Kind
     encoding: RawFrame.Encoding
     payload: bytes
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., link: _Optional[str] = ..., link_seq: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., kind: _Optional[_Union[RawFrame.Kind, str]] = ..., encoding: _Optional[_Union[RawFrame.Encoding, str]] = ..., payload: _Optional[bytes] = ...) -> None: ...
+    receive_mono_ns: int
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., link: _Optional[str] = ..., link_seq: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., kind: _Optional[_Union[RawFrame.Kind, str]] = ..., encoding: _Optional[_Union[RawFrame.Encoding, str]] = ..., payload: _Optional[bytes] = ..., receive_mono_ns: _Optional[int] = ...) -> None: ...
 
 class LinkStatus(_message.Message):
-    __slots__ = ("exchange", "link", "slot", "state", "symbols", "time_ns", "connected_time_ns", "last_frame_age_ns", "frames", "bytes", "reconnects", "dropped", "reason", "instance", "line", "behind_ns")
+    __slots__ = ("exchange", "link", "slot", "state", "symbols", "time_ns", "connected_time_ns", "last_frame_age_ns", "frames", "bytes", "reconnects", "dropped", "reason", "instance", "line", "behind_ns", "clock", "waiting")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +78,8 @@ class LinkStatus(_message.Message):
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     BEHIND_NS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     link: str
     slot: str
@@ -92,7 +96,9 @@ class LinkStatus(_message.Message):
     instance: str
     line: str
     behind_ns: int
-    def __init__(self, exchange: _Optional[str] = ..., link: _Optional[str] = ..., slot: _Optional[str] = ..., state: _Optional[_Union[LinkState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., time_ns: _Optional[int] = ..., connected_time_ns: _Optional[int] = ..., last_frame_age_ns: _Optional[int] = ..., frames: _Optional[int] = ..., bytes: _Optional[int] = ..., reconnects: _Optional[int] = ..., dropped: _Optional[int] = ..., reason: _Optional[str] = ..., instance: _Optional[str] = ..., line: _Optional[str] = ..., behind_ns: _Optional[int] = ...) -> None: ...
+    clock: str
+    waiting: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, exchange: _Optional[str] = ..., link: _Optional[str] = ..., slot: _Optional[str] = ..., state: _Optional[_Union[LinkState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., time_ns: _Optional[int] = ..., connected_time_ns: _Optional[int] = ..., last_frame_age_ns: _Optional[int] = ..., frames: _Optional[int] = ..., bytes: _Optional[int] = ..., reconnects: _Optional[int] = ..., dropped: _Optional[int] = ..., reason: _Optional[str] = ..., instance: _Optional[str] = ..., line: _Optional[str] = ..., behind_ns: _Optional[int] = ..., clock: _Optional[str] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SnapshotRequest(_message.Message):
     __slots__ = ("symbol", "priority")
