@@ -19,6 +19,7 @@ from tests.sim.pipe import Pipe
 
 PINGS_S = (2.0, 3.0)
 """A dead connection is noticed after so long."""
+DIRECT_GET = "$JS.API.DIRECT.GET."
 
 Reply = Callable[[bytes | None], None]
 """Takes the answer to a request; None where nobody serves it."""
@@ -28,7 +29,16 @@ Message = tuple[str, bytes, Reply | None]
 @dataclass
 class Stream:
     subjects: list[str]
-    values: dict[str, bytes] = field(default_factory=dict)
+    max_age_s: float = 0.0
+    values: dict[str, tuple[float, bytes]] = field(default_factory=dict)
+    """Subject -> (when it came, its last value), the newest last."""
+
+    def kept(self, subject: str, now: float) -> list[tuple[str, bytes]]:
+        """The last values of subjects that match, but for those that are too old."""
+        since = now - self.max_age_s if self.max_age_s else 0.0
+        return [
+            (name, value) for name, (came, value) in self.values.items() if came >= since and matches(subject, name)
+        ]
 
 
 @dataclass(eq=False)
@@ -113,6 +123,9 @@ class Broker:
 
     def route(self, subject: str, payload: bytes, reply: Reply | None) -> None:
         self.tap(subject, payload)
+        if reply is not None and subject.startswith(DIRECT_GET):
+            self._direct_get(subject, reply)
+            return
         found = self._routes.get(subject)
         if found is None:
             found = self._routes[subject] = self._find(subject)
@@ -120,7 +133,7 @@ class Broker:
         for name in streams:
             values = self.streams[name].values
             values.pop(subject, None)
-            values[subject] = payload
+            values[subject] = self.loop.now, payload
         for sub in plain:
             if sub.pipe is not None:
                 sub.pipe.put((subject, payload, None), len(payload))
@@ -138,9 +151,10 @@ class Broker:
         """Somebody subscribed or left, or there is another stream."""
         self._routes.clear()
 
-    def ensure(self, name: str, subjects: list[str]) -> None:
+    def ensure(self, name: str, subjects: list[str], max_age_s: float = 0.0) -> None:
         """Makes a stream, or changes what it keeps."""
         stream = self.streams.setdefault(name, Stream([]))
+        stream.max_age_s = max_age_s
         if stream.subjects != subjects:
             stream.subjects = list(subjects)
             self.changed()
@@ -148,9 +162,16 @@ class Broker:
     def replay(self, sub: Sub) -> None:
         """Sends the last values of the subscription's stream."""
         stream = self.streams.get(sub.stream)
-        for subject, payload in list(stream.values.items()) if stream else []:
-            if matches(sub.subject, subject) and sub.pipe is not None:
+        for subject, payload in stream.kept(sub.subject, self.loop.now) if stream else []:
+            if sub.pipe is not None:
                 sub.pipe.put((subject, payload, None), len(payload))
+
+    def _direct_get(self, subject: str, reply: Reply) -> None:
+        """The newest value of a stream that matches; empty where there is none, None where there is no stream."""
+        name, _, wanted = subject.removeprefix(DIRECT_GET).partition(".")
+        stream = self.streams.get(name)
+        kept = stream.kept(wanted, self.loop.now) if stream else []
+        reply(None if stream is None else kept[-1][1] if kept else b"")
 
     def keep(self, pipe: Pipe[Message]) -> None:
         self._leftovers.append(pipe)

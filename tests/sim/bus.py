@@ -13,7 +13,7 @@ from functools import partial
 
 from hoga.domain.errors import BusError
 from hoga.runtime.bus import Bus, MessageHandler, RequestHandler, Subscription
-from tests.sim.broker import Broker, Reply, Session, Sub
+from tests.sim.broker import DIRECT_GET, Broker, Reply, Session, Sub
 
 MAX_PAYLOAD = 8 << 20
 PENDING_BYTES = 8 << 20
@@ -32,11 +32,13 @@ class SimBus:
         self.session: Session | None = None
         self.hear: Callable[[str, bytes], None] | None = None
         """Sees every message before its handler does."""
+        self.in_vain = False
+        """A last value was asked for, and there was none, or no answer."""
         self._broker, self._fail = broker, fail
         self._closed = False
         self._dropped = 0
         self._subs: list[Sub] = []
-        self._streams: dict[str, list[str]] = {}
+        self._streams: dict[str, tuple[list[str], float]] = {}
         self._listeners: list[Callable[[bool], None]] = []
         self._pending: dict[asyncio.Future[bytes | None], None] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
@@ -88,8 +90,8 @@ class SimBus:
         self.session = Session(broker, self)
         for sub in self._subs:
             self.session.add(sub)
-        for name, subjects in self._streams.items():
-            broker.ensure(name, subjects)
+        for name, (subjects, max_age_s) in self._streams.items():
+            broker.ensure(name, subjects, max_age_s)
         self._first.set()
         self._tell(True)
         for sub in self._subs:
@@ -141,10 +143,10 @@ class SimBus:
         return await self._add(sub)
 
     async def last(self, stream: str, subject: str) -> bytes | None:
-        await asyncio.sleep(2 * self._broker.latency())
-        if self.session is None or stream not in self._broker.streams:
-            raise BusError(f"there is no stream {stream}")
-        return self._broker.streams[stream].values.get(subject)
+        self.in_vain = True
+        value = await self.request(f"{DIRECT_GET}{stream}.{subject}", b"")
+        self.in_vain = not value
+        return value or None
 
     async def request(self, subject: str, payload: bytes, *, timeout_s: float = 5.0) -> bytes:
         session = self.session
@@ -168,10 +170,10 @@ class SimBus:
         return data
 
     async def ensure_stream(self, name: str, subjects: list[str], *, max_bytes: int, max_age_s: float = 0.0) -> None:
-        self._streams[name] = list(subjects)
+        self._streams[name] = (list(subjects), max_age_s)
         await asyncio.sleep(2 * self._broker.latency())
         if self.session is not None:
-            self._broker.ensure(name, subjects)
+            self._broker.ensure(name, subjects, max_age_s)
 
     def on_connection(self, handler: Callable[[bool], None]) -> None:
         self._listeners.append(handler)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 from hoga.domain.types import Stamp
+from hoga.exchanges.dialect import BookView
 from services.simulator.options import Options
 from services.simulator.world import World as Exchanges
 from tests.sim.loop import SimLoop
@@ -18,10 +21,21 @@ class SimExchanges(Exchanges):
     def __init__(self, loop: SimLoop, options: Options) -> None:
         super().__init__(options, lambda: Stamp(time.monotonic_ns(), time.time_ns()))
         self._loop = loop
+        self._behind_until = 0.0
+        for market in self.market.exchanges.values():
+            setattr(market, "book", partial(self._book, market.book))  # noqa: B010 - mypy knows no other way
+
+    def set_back(self, seconds: float) -> None:
+        """The exchanges' clock was set back: until it has caught up, a time means two moments."""
+        self._behind_until = max(self._behind_until, self._loop.now) + seconds
 
     def pace(self) -> None:
         self.begin()
         self._advance()
+
+    def _book(self, book: Callable[..., BookView], native: str, at_ms: int | None = None) -> BookView:
+        """A snapshot as of a time is what an exchange holds, not what it held at that time on the clock before."""
+        return book(native, None if self._loop.now < self._behind_until else at_ms)
 
     def _advance(self) -> None:
         more = self.advance()

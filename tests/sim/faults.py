@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hoga.exchanges.base import Continuity, Traits
+from hoga.exchanges.base import BookStart, Continuity, Traits
 from hoga.exchanges.registry import EXCHANGES
 from hoga.wire import pb, subjects
 from services.simulator.manglers import MANGLERS
@@ -119,6 +119,18 @@ class Faults:
         self.deeds.reset(code, native)
         return f"{code} {native}"
 
+    def do_disagree(self) -> str:
+        """One frame is another on one of two lines. Only while nothing else is wrong: who hears but one line cannot
+        know that it lies."""
+        world = self.world
+        code, native = self._market("disagree", lambda traits: traits.continuity in OWN_IDS)
+        if not code or world.lines[code] == "one" or not world.oracle.alone:
+            return "nothing"
+        if world.oracle.missing(world.wanted_keys()):
+            return "nothing"
+        world.oracle.watched[code].disagree(native, self.dice.randrange(2))
+        return f"{code} {native}"
+
     def do_inject(self) -> str:
         code, native = self._market("inject")
         payload = self.dice.choice(INJECTED)
@@ -222,6 +234,7 @@ class Faults:
         self.world.oracle.caused("clock")
         if seconds < 0:
             self.world.oracle.confused_until = self.world.loop.now + CONFUSED_S
+            self.world.exchanges.set_back(-seconds)
         self.deeds.clock(seconds)
         return str(seconds)
 
@@ -265,6 +278,16 @@ class Faults:
         self.world.oracle.follow(code, native)
         return f"{code} {native}"
 
+    def do_rename(self) -> str:
+        """A market comes back under another native id, with the same base and quote."""
+        code, native = self._market("rename", lambda traits: traits.start is BookStart.REST)
+        if not code:
+            return "nothing"
+        other = self.deeds.rename(code, native)["listed"]
+        self.relisted = True
+        self.world.oracle.rename(code, native, other)
+        return f"{code} {native} {other}"
+
     def do_universe(self) -> str:
         """The aggregator's choice changes: a symbol leaves, or all are back."""
         self.world.oracle.caused("universe")
@@ -293,7 +316,7 @@ class Faults:
     def do_wall_clock(self) -> str:
         """The clock of our host is set; the exchanges' clocks go on as they were."""
         self.world.oracle.caused("wall_clock")
-        seconds = self.dice.choice((0.5, 5, 3600))
+        seconds = self.dice.choice((-3600, -5, -0.5, 0.5, 5, 3600))
         self.world.clock.offset_ns += int(seconds * 1e9)
         self.world.exchanges.clock_offset_ns -= int(seconds * 1e9)
         return str(seconds)
@@ -308,7 +331,7 @@ class Faults:
 
     def do_resubscribe(self) -> str:
         code, native = self._market("resubscribe")
-        symbol = self.world.symbols[code][native]
+        symbol = self.world.symbols[code][self.world.oracle.key(code, native)[1]]
         self.world.ask(subjects.rpc("resubscribe", code), pb.ResubscribeRequest(symbol=symbol).SerializeToString())
         return f"{code} {symbol}"
 
@@ -432,7 +455,7 @@ class Faults:
         return process.name
 
     def _freeze(self, process: Process, kind: str) -> str:
-        seconds = self.dice.uniform(0.3, 6)
+        seconds = self.dice.uniform(0.3, 12)
         if not process.running or process.frozen:
             return "nothing"
         self._gone(process, kind)

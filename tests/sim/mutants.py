@@ -1,21 +1,26 @@
 """Rules of production broken on purpose, one by one: a simulation that does not notice is not to be trusted.
 
-    python -m tests.sim.run --mutant no_gap_check --seeds 60
+    python -m tests.sim.run --mutant no_gap_check --seeds 12
+    python -m tests.sim.run --world-of no_gap_check --seeds 12     # the same worlds with production as it is
 
-Each takes the place of a method while a run lasts; `CAUGHT_AS` says which verdicts may be its.
+Each takes the place of a method while a run lasts, in worlds of the faults, exchanges and lines that need the rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from hoga.domain.book import Book
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper
 from hoga.domain.line import LineKeeper
+from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.sequencer import Sequencer, Verdict
+from hoga.domain.steps import Steps
 from hoga.domain.types import State
 from hoga.domain.whole import WholeBookKeeper
 from hoga.runtime.rest_gate import Gate
@@ -23,6 +28,7 @@ from services.ingest.link import Link
 from services.ingest.subscriptions import Subscriptions
 from services.validator.coverage import NOTHING, Coverage
 from services.validator.entry import Entry
+from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
 
 _judge, _apply, _want = Sequencer.judge, Book.apply, Subscriptions.want
 
@@ -46,28 +52,88 @@ def _forget_deletes(self: Book, bids: Any, asks: Any) -> None:
     _apply(self, kept[0], kept[1])
 
 
+async def _wall_epoch(_bus: Any) -> int:
+    return time.time_ns() // 1000
+
+
 def _want_once(self: Subscriptions, natives: Any) -> None:
     if not list(self.wanted):
         _want(self, natives)
 
 
-MUTANTS: dict[str, Callable[[], Any]] = {
-    "no_gap_check": lambda: patch.object(Sequencer, "judge", _judging({Verdict.GAP: Verdict.APPLY})),
-    "old_deltas_are_applied": lambda: patch.object(Sequencer, "judge", _judging({Verdict.STALE: Verdict.APPLY})),
-    "no_reversal_check": lambda: patch.object(Sequencer, "judge", _judging({Verdict.REVERSAL: Verdict.STALE})),
-    "any_snapshot_fits": lambda: patch.object(JoinBuffer, "fit", lambda *_args, **_kwargs: Fit.FITS),
-    "deletes_are_forgotten": lambda: patch.object(Book, "apply", _forget_deletes),
-    "sides_are_swapped": lambda: patch.object(Book, "apply", _swap_sides),
-    "crossed_books_pass": lambda: patch.object(Book, "crossed", False),
-    "a_dead_link_is_ignored": lambda: patch.object(Keeper, "link_down", lambda *_args: []),
-    "every_book_is_live": lambda: patch.object(Keeper, "state", State.LIVE),
-    "silent_reports_pass": lambda: patch.object(Coverage, "tick", lambda *_args: NOTHING),
-    "losses_of_the_bus_pass": lambda: patch.object(Entry, "lost_before", lambda *_args: 0),
-    "rejected_frames_pass": lambda: patch.object(WholeBookKeeper, "reject", lambda *_args: []),
-    "checksums_are_not_compared": lambda: patch.object(LineKeeper, "_check_sum", lambda *_args: []),
-    "bans_are_ignored": lambda: patch.object(Gate, "remaining_s", lambda *_args: 0.0),
-    "a_silent_link_is_kept": lambda: patch.object(Link, "end", _end_unless_silent),
-    "symbols_never_change": lambda: patch.object(Subscriptions, "want", _want_once),
+class Mutant(NamedTuple):
+    broken: Callable[[], AbstractContextManager[Any]]
+    """A context in which the rule does not hold."""
+    bias: Bias
+
+
+@contextmanager
+def _no_reversals() -> Iterator[None]:
+    """All three rules against ids that go backwards, as each holds where the others do not: the link's own order, the
+    patience with what is older than the book, and the look at that by the clock."""
+    with (
+        patch.object(Sequencer, "judge", _judging({Verdict.REVERSAL: Verdict.STALE})),
+        patch.object(Steps, "frozen", lambda *_args: False),
+        patch.object(Steps, "backward", lambda *_args: False),
+    ):
+        yield
+
+
+FRAMES = ("drop", "duplicate", "swap", "delay", "burst")
+MUTANTS: dict[str, Mutant] = {
+    "no_gap_check": Mutant(
+        lambda: patch.object(Sequencer, "judge", _judging({Verdict.GAP: Verdict.APPLY})),
+        Bias(("drop", "swap"), BY_IDS, ("one",)),
+    ),
+    "old_deltas_are_applied": Mutant(
+        lambda: patch.object(Sequencer, "judge", _judging({Verdict.STALE: Verdict.APPLY})),
+        Bias((*FRAMES, "stall", "latency"), BY_IDS, ("two", "apart")),
+    ),
+    "no_reversal_check": Mutant(_no_reversals, Bias(("renumber", "burst"), BY_IDS, ("one",))),
+    "any_snapshot_fits": Mutant(
+        lambda: patch.object(JoinBuffer, "fit", lambda *_args, **_kwargs: Fit.FITS),
+        Bias(("drop", "latency", "reset", "kill_ingest", "spoil_rest"), BY_REST),
+    ),
+    "deletes_are_forgotten": Mutant(lambda: patch.object(Book, "apply", _forget_deletes), Bias(FRAMES, NOT_WHOLE)),
+    "sides_are_swapped": Mutant(lambda: patch.object(Book, "apply", _swap_sides), Bias(FRAMES, NOT_WHOLE)),
+    "crossed_books_pass": Mutant(lambda: patch.object(Book, "crossed", False), Bias(("cross", "drop"))),
+    "a_dead_link_is_ignored": Mutant(
+        lambda: patch.object(Keeper, "link_down", lambda *_args: []),
+        Bias(("unreachable", "refuse_connects", "kill_ingest", "freeze_ingest", "kill_bus"), lines=("one",)),
+    ),
+    "every_book_is_live": Mutant(lambda: patch.object(Keeper, "state", State.LIVE), Bias(("drop", "kill_ingest"))),
+    "silent_reports_pass": Mutant(
+        lambda: patch.object(Coverage, "tick", lambda *_args: NOTHING), Bias(("freeze_ingest",), lines=("one",))
+    ),
+    "lines_are_not_compared": Mutant(
+        lambda: patch.object(SequencedKeeper, "_agree", lambda *_args: []),
+        Bias(("disagree", "burst"), BY_IDS, ("two", "apart")),
+    ),
+    "losses_of_the_bus_pass": Mutant(
+        lambda: patch.object(Entry, "lost_before", lambda *_args: 0),
+        Bias(("cut_bus", "hold_bus", "burst")),
+    ),
+    "rejected_frames_pass": Mutant(
+        lambda: patch.object(WholeBookKeeper, "reject", lambda *_args: []),
+        Bias(("malformed", "halt", "quiet"), WHOLE, ("one",), symbols=(1,)),
+    ),
+    "checksums_are_not_compared": Mutant(
+        lambda: patch.object(LineKeeper, "_check_sum", lambda *_args: []), Bias(("drop", "swap"), BY_CHECKSUM)
+    ),
+    "bans_are_ignored": Mutant(
+        lambda: patch.object(Gate, "remaining_s", lambda *_args: 0.0),
+        Bias(("refuse_rest", "drop"), BY_REST, symbols=(3,)),
+    ),
+    "a_silent_link_is_kept": Mutant(
+        lambda: patch.object(Link, "end", _end_unless_silent), Bias(("silence", "half_open"), lines=("one",))
+    ),
+    "symbols_never_change": Mutant(
+        lambda: patch.object(Subscriptions, "want", _want_once), Bias(("universe",), symbols=(3,))
+    ),
+    "epochs_are_times": Mutant(
+        lambda: patch("services.validator.service.new_epoch", _wall_epoch),
+        Bias(("wall_clock", "kill_validator", "stop_validator")),
+    ),
 }
 
 _end = Link.end

@@ -1,8 +1,9 @@
 """The verdicts on a world: everything published, against everything the exchanges sent.
 
 W   a LIVE book that differs from the truth at its own id, or at its time where ids are not the market's
-S   a LIVE book that lacks a frame which was sent untampered longer than the budget ago
+S   a LIVE book that lacks a frame which was sent untampered (or as plain nonsense) longer than the budget ago
 O   revisions that do not rise within an epoch, epochs that fall
+N   frames lost on the bus without an event
 G   a GAP event although everything between its ids had been delivered
 
 Levels are compared as whole numbers brought to one scale, by code of its own. Silence is the exception to the budget:
@@ -13,19 +14,25 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from hoga.exchanges.base import Continuity
 from hoga.exchanges.registry import EXCHANGES
 from hoga.wire import pb
-from services.simulator.faults import FrameFaults, Package
+from services.simulator.faults import Package
 from tests.sim.exchanges import SimExchanges
 from tests.sim.loop import SimLoop
 from tests.sim.truth import Life
+from tests.sim.watched import Watched
 
 LIVE = pb.BookState.BOOK_STATE_LIVE
 BUDGET_S = 5.0
 GRACE_S = 5.0
+DOUBT_S = 2.0
+"""Two lines that disagree have been compared by then."""
+RENAMED_S = 150.0
+"""The lists of exchanges are read once a minute, and again when that fails."""
 MEMORY_S = 30.0
 """A fault is no longer called the cause of what happens so long after it."""
 STATE_NAMES = {number: name.removeprefix("BOOK_STATE_") for name, number in pb.BookState.items()}
@@ -34,22 +41,10 @@ Key = tuple[str, str]
 """(exchange, native symbol)."""
 
 
+UNSAID_S = 1.0
+"""An event about what was lost comes within this."""
 NEAR_NS = 1_000_000_000
 """A gap so soon after frames were lost on the bus is that loss."""
-
-
-class Watched(FrameFaults):
-    """Marks the frames that are tampered with."""
-
-    def __init__(self, oracle: Oracle, code: str) -> None:
-        super().__init__()
-        self._oracle, self._code = oracle, code
-
-    def strike(self, native: str, package: Package) -> Package:
-        struck = super().strike(native, package)
-        if struck is not package:
-            self._oracle.tampered(self._code, native)
-        return struck
 
 
 class Shown:
@@ -74,9 +69,11 @@ class Oracle:
         exchanges: SimExchanges,
         symbols: Mapping[str, Mapping[str, str]],
         depth: int,
+        policy: str,
         fail: Callable[[str], None],
     ) -> None:
-        """`symbols`: exchange -> native -> canonical. `fail` takes every violation."""
+        """`symbols`: exchange -> native -> canonical. `policy` on gaps. `fail` takes every violation."""
+        self.policy = policy
         self._loop, self._exchanges, self._depth, self._fail = loop, exchanges, depth, fail
         self._natives = {(code, symbol): native for code, found in symbols.items() for native, symbol in found.items()}
         self.lives: dict[Key, list[Life]] = defaultdict(list)
@@ -98,10 +95,24 @@ class Oracle:
         """Where frames have nothing but times: until when those after a clock set back look late."""
         self.delayed_until: dict[Key, float] = defaultdict(float)
         """Market -> until when its frames are held back; what strikes when they leave cannot be told apart."""
+        self.natives: dict[Key, str] = {}
+        """Book -> the native id it has by now, where that is another one than at the start."""
+        self._firsts: dict[Key, str] = {}
+        self._renamed_until: dict[Key, float] = defaultdict(float)
+        """Book -> until when nobody need have looked at the exchange's list since it was renamed."""
+        self.watched: dict[str, Watched] = {}
+        self._doubtful_until: dict[Key, float] = defaultdict(float)
+        """Book -> until when nobody need know which of two lines is right."""
         self.lost_frames = 0
         """Frames that were tampered with, delayed ones not counted."""
+        self.forgotten = False
+        """The bus knew nothing of the validator before: epochs may fall where the clock was set back."""
         self._payloads: dict[bytes, tuple[Life, int]] = {}
         self._heard: dict[tuple[Life, int], int] = {}
+        self._link_seqs: dict[tuple[str, str], dict[tuple[str, str], int]] = defaultdict(dict)
+        """Market -> (link, native id) -> number of the newest frame that the validator took."""
+        self._unsaid: dict[tuple[str, str], float] = {}
+        """Market -> since when a loss on the bus is to be announced."""
         self._bus_loss_ns: dict[tuple[str, str], int] = {}
         """Frame -> when the running validator took it from the bus, as a number that rises."""
         self.alone = False
@@ -116,7 +127,7 @@ class Oracle:
         }
         self.by_time = {code: not found.traits.verified for code, found in EXCHANGES.items()}
         for code, venue in exchanges.venues.items():
-            venue.faults = Watched(self, code)
+            venue.faults = self.watched[code] = Watched(partial(self.tampered, code), partial(self._lied, code))
             if self.by_ids[code]:
                 setattr(venue, "deliver", self._delivering(code, venue.deliver))  # noqa: B010 - as below
             for native in venue.natives():
@@ -127,7 +138,7 @@ class Oracle:
     def follow(self, code: str, native: str) -> None:
         """A market was listed."""
         market = self._exchanges.market.exchanges[code].symbols[native]
-        lives = self.lives[code, native]
+        lives = self.lives[self.key(code, native)]
         lives.append(Life(market, self._depth, self._loop.now))
         emit, idle, begin_life = market.emit, market.idle, market.begin_life
 
@@ -154,32 +165,64 @@ class Oracle:
         for name, hook in (("emit", emitted), ("idle", idled), ("begin_life", began)):
             setattr(market, name, hook)
 
+    def key(self, code: str, native: str) -> Key:
+        """The book of a market: by the native id that its symbol had at the start."""
+        return code, self._firsts.get((code, native), native)
+
+    def rename(self, code: str, native: str, other: str) -> None:
+        """The symbol of a market is another market now."""
+        key = self.key(code, native)
+        self._firsts[code, other] = key[1]
+        self.natives[key] = other
+        self._renamed_until[key] = self._loop.now + RENAMED_S
+        self.follow(code, other)
+
     def _delivering(self, code: str, deliver: Callable[[str, Package], None]) -> Callable[[str, Package], None]:
         def delivering(native: str, package: Package) -> None:
-            life = self.lives[code, native][-1]
+            life = self.lives[self.key(code, native)][-1]
             for _, payload in package:
                 self._payloads[payload] = (life, len(life.frames) - 1)
             deliver(native, package)
 
         return delivering
 
-    def tampered(self, code: str, native: str) -> None:
-        self.lives[code, native][-1].frames[-1].intact = False
+    def tampered(self, code: str, native: str, *, plain: bool = False) -> None:
+        """`plain`: it is nonsense that still says of which market it is. Where frames are whole books nothing else
+        tells that the book before it has passed."""
+        frame = self.lives[self.key(code, native)][-1].frames[-1]
+        frame.plain = plain and frame.intact and self.by_time[code]
+        frame.intact = False
         self.lost_frames += 1
+
+    def _lied(self, code: str, native: str) -> None:
+        self._doubtful_until[self.key(code, native)] = self._loop.now + DOUBT_S
 
     # --- what the validator hears
 
     def reborn(self) -> None:
         """A validator starts and has heard nothing."""
         self._heard.clear()
+        self._link_seqs.clear()
 
     def heard(self, subject: str, payload: bytes) -> None:
         """A message that the validator is about to take."""
         kind, code = subject.split(".", 4)[2:4]
-        if kind == "raw" and self.by_ids.get(code):
-            found = self._payloads.get(pb.RawFrame.FromString(payload).payload)
+        if kind != "raw":
+            return
+        frame = pb.RawFrame.FromString(payload)
+        if frame.symbol and frame.kind == pb.RawFrame.KIND_STREAM:
+            self._number(frame)
+        if self.by_ids.get(code):
+            found = self._payloads.get(frame.payload)
             if found is not None:
                 self._heard.setdefault(found, len(self._heard))
+
+    def _number(self, frame: pb.RawFrame) -> None:
+        """A hole in the numbers that ingest gives its frames has to be announced at once."""
+        links = self._link_seqs[frame.exchange, frame.symbol]
+        if frame.link_seq > links.get((frame.link, frame.native_symbol), frame.link_seq) + 1:
+            self._unsaid.setdefault((frame.exchange, frame.symbol), self._loop.now)
+        links[frame.link, frame.native_symbol] = max(links.get((frame.link, frame.native_symbol), 0), frame.link_seq)
 
     # --- what struck
 
@@ -191,6 +234,7 @@ class Oracle:
     def blackout(self, kind: str) -> None:
         """The validator or the bus is gone: no message says so, and what was LIVE counts no more."""
         self.caused(kind)
+        self._unsaid.clear()
         for key, shown in self.shown.items():
             shown.live = False
             self._outages.setdefault(key, (self._loop.now, kind if self.alone else ""))
@@ -209,10 +253,16 @@ class Oracle:
             shown = self.shown[key] = Shown()
         line = f"{book.exchange} {book.symbol} {state} seq {book.sequence} rev {book.revision}"
         order = (book.epoch, book.revision)
+        if self.forgotten:
+            for other in self.shown.values():
+                if other.order[0] > book.epoch:
+                    other.order = (0, 0)
         if order <= shown.order:
             self._fail(f"O {line}: {order} after {shown.order}")
         shown.order, shown.book, shown.arrived = order, book, now
         shown.live = book.state == LIVE
+        if book.state == pb.BookState.BOOK_STATE_HALTED:
+            self._link_seqs.pop((book.exchange, book.symbol), None)  # it may be forgotten with its numbers
         if not shown.live:
             if key not in self._outages:
                 since, kind = self._cause(key)
@@ -234,6 +284,7 @@ class Oracle:
         market = (event.exchange, event.symbol)
         if event.kind == pb.BookEvent.KIND_BUS_LOSS:
             self._bus_loss_ns[market] = event.time_ns
+            self._unsaid.pop(market, None)
         lost = (
             event.time_ns - self._bus_loss_ns.get(market, -NEAR_NS) < NEAR_NS
         )  # that gap was announced with its cause
@@ -268,12 +319,16 @@ class Oracle:
         book = shown.book
         problem = "no such market"
         for life in reversed(self.lives[key]):
+            if life.market.listing.native != book.native_symbol:
+                continue
             index, problem, deep = life.judge(book, by_id=self.by_ids[key[0]])
             if not problem:
                 shown.life, shown.index = life, index
                 if deep:
                     self._deep(life, f"{line}: {deep}")
                 return
+        if self._loop.now < self._doubtful_until[key]:
+            return
         shown.life = None
         self._fail(f"W {line}: {problem}")
 
@@ -287,11 +342,14 @@ class Oracle:
 
     def listed(self) -> list[Key]:
         return [
-            (code, native) for code, market in self._exchanges.market.exchanges.items() for native in market.symbols
+            self.key(code, native)
+            for code, market in self._exchanges.market.exchanges.items()
+            for native in market.symbols
         ]
 
     def missing(self, wanted: set[Key]) -> dict[Key, str]:
-        """Listed and wanted markets without a LIVE and current book, with what is known of them."""
+        """Listed and wanted markets without a LIVE and current book, with what is known of them. Where gaps are to be
+        ignored a book may be GAPPED for good, as long as it goes on."""
         now, found = self._loop.now, {}
         for key in self.listed():
             if key not in wanted:
@@ -299,22 +357,27 @@ class Oracle:
             shown = self.shown.get(key)
             if shown is None:
                 found[key] = "nothing was ever published"
-            elif not shown.live:
+            elif not shown.live and not self._goes_on(key, shown):
                 found[key] = f"{STATE_NAMES[shown.book.state]}: {shown.book.reason}"
-            elif now - shown.arrived > 7 or self._lag(key, shown) > BUDGET_S:
+            elif now - shown.arrived > 7 or (shown.live and self._lag(key, shown) > BUDGET_S):
                 found[key] = f"said {now - shown.arrived:.1f} s ago, lacks {self._lag(key, shown):.1f} s"
         return found
 
     def inspect(self) -> None:
-        """Looks for LIVE books that lag; call it a few times a second."""
+        """Looks for LIVE books that lag, and for losses that were not announced; call it a few times a second."""
         now = self._loop.now
         if now < self.blind_until:
+            self._unsaid.clear()
             return
+        for market, since in list(self._unsaid.items()):
+            if now - since > UNSAID_S:
+                del self._unsaid[market]
+                self._fail(f"N {market[0]} {market[1]}: frames were lost on the bus, and nobody says so")
         for key, shown in self.shown.items():
             if not shown.live:
                 continue
             lag_s = self._lag(key, shown)
-            if lag_s <= BUDGET_S or now < self.silent_until[key[0]]:
+            if lag_s <= BUDGET_S or now < self.silent_until[key[0]] or self._unaware(key, shown):
                 continue
             accusation = (key, shown.book.epoch, shown.index)
             if accusation not in self._accused:
@@ -325,6 +388,27 @@ class Oracle:
                     f"rev {shown.book.revision}, said {said_s:.1f} s ago, last fault {self._last}"
                 )
 
+    def _goes_on(self, key: Key, shown: Shown) -> bool:
+        """Whether a GAPPED book that is never to heal has what was sent untampered longer than the budget ago."""
+        if self.policy != "ignore" or shown.book.state != pb.BookState.BOOK_STATE_GAPPED:
+            return False
+        frames = self.lives[key][-1].frames
+        for frame, before in zip(reversed(frames), reversed(frames[:-1]), strict=False):
+            if frame.intact and self._loop.now - frame.sent > BUDGET_S and not frame.same_as(before):
+                book = shown.book
+                reached, wanted = (
+                    (book.sequence, frame.seq)
+                    if self.by_ids[key[0]]
+                    else (book.exchange_time_ns // 1_000_000, frame.time_ms)
+                )
+                return reached >= wanted
+        return True
+
+    def _unaware(self, key: Key, shown: Shown) -> bool:
+        """Whether the book is still that of a market which has left under its id, and nobody can know yet."""
+        native = self.lives[key][-1].market.listing.native
+        return shown.book.native_symbol != native and self._loop.now < self._renamed_until[key]
+
     def _lag(self, key: Key, shown: Shown) -> float:
         """How long ago the first untampered frame was sent that the book lacks and that changed what it shows."""
         life = self.lives[key][-1]
@@ -333,6 +417,6 @@ class Oracle:
         known = shown.life.frames[shown.index] if shown.life is not None else None
         for place in range(index + 1, len(frames)):
             frame = frames[place]
-            if frame.intact and (known is None or not frame.same_as(known)):
+            if (frame.intact or frame.plain) and (known is None or not frame.same_as(known)):
                 return self._loop.now - frame.sent
         return 0.0

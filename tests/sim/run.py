@@ -19,6 +19,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from tests.sim.bias import ANY, Bias
 from tests.sim.clock import Clock, real_perf_counter
 from tests.sim.loop import SimLoop, SimulationError
 from tests.sim.mutants import MUTANTS
@@ -29,13 +30,13 @@ from tests.sim.world import World
 LIMIT_S = 1000.0
 
 
-def run_seed(clock: Clock, seed: int, write: Callable[[str], object] | None = None) -> dict[str, Any]:
+def run_seed(clock: Clock, seed: int, write: Callable[[str], object] | None = None, bias: Bias = ANY) -> dict[str, Any]:
     """One world from beginning to end; what came of it, as JSON values."""
     trace = Trace(write)
     loop = SimLoop(LIMIT_S)
     clock.begin(loop, seed)
     began = real_perf_counter()
-    world = World(loop, clock, seed, trace)
+    world = World(loop, clock, seed, trace, bias)
     loop.set_exception_handler(lambda _loop, context: world.fail(f"E {_describe(context)}"))
     try:
         loop.run_until_complete(world.run())
@@ -65,13 +66,15 @@ def bury(loop: SimLoop, world: World) -> None:
     loop.close()
 
 
-def work(seeds: range, verbose: bool, mutant: str) -> int:
+def work(seeds: range, verbose: bool, mutant: str, world_of: str) -> int:
     """Runs seeds one after the other; a line of JSON each, or the trace."""
+    named = MUTANTS.get(mutant or world_of)
+    bias = named.bias if named else ANY
     logging.disable(logging.CRITICAL)
     gc.disable()
-    with Clock() as clock, MUTANTS[mutant]() if mutant else nullcontext():
+    with Clock() as clock, named.broken() if named and mutant else nullcontext():
         for count, seed in enumerate(seeds):
-            result = run_seed(clock, seed, sys.stdout.write if verbose else None)
+            result = run_seed(clock, seed, sys.stdout.write if verbose else None, bias)
             if not verbose:
                 sys.stdout.write(json.dumps(result) + "\n")
                 sys.stdout.flush()
@@ -85,7 +88,7 @@ def work(seeds: range, verbose: bool, mutant: str) -> int:
 def lead(args: argparse.Namespace) -> int:
     """Starts workers, gathers what they found."""
     report = Report()
-    command = [sys.executable, "-m", "tests.sim.run", "--worker", "--mutant", args.mutant]
+    command = [sys.executable, "-m", "tests.sim.run", "--worker", "--mutant", args.mutant, "--world-of", args.world_of]
     began = real_perf_counter()
     workers = []
     for number in range(args.jobs):
@@ -122,6 +125,7 @@ def main() -> int:
     add("--json", help="file for the figures")
     add("-v", "--verbose", action="store_true", help="with --seed: every line of the trace")
     add("--mutant", default="", choices=["", *MUTANTS], help="a rule to break: ends with the first violation")
+    add("--world-of", default="", choices=["", *MUTANTS], help="the worlds of that mutant, but with every rule whole")
     add("--quiet", action="store_true", help="no progress")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     add("--step", type=int, default=1, help=argparse.SUPPRESS)
@@ -129,9 +133,9 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         return subprocess.call([sys.executable, "-m", "tests.sim.run", *sys.argv[1:]], env=_environment())
     if args.worker:
-        return work(range(args.start, args.seeds, args.step), False, args.mutant)
+        return work(range(args.start, args.seeds, args.step), False, args.mutant, args.world_of)
     if args.seed is not None:
-        return work(range(args.seed, args.seed + 1), args.verbose, args.mutant)
+        return work(range(args.seed, args.seed + 1), args.verbose, args.mutant, args.world_of)
     return lead(args)
 
 

@@ -18,12 +18,14 @@ FEWEST = 5
 
 
 class Frame:
-    __slots__ = ("asks", "bids", "crossed", "intact", "sent", "seq", "time_ms")
+    __slots__ = ("asks", "bids", "crossed", "intact", "plain", "sent", "seq", "time_ms")
 
     def __init__(self, sent: float, seq: int, time_ms: int, bids: Pairs, asks: Pairs) -> None:
         self.sent, self.seq, self.time_ms, self.bids, self.asks = sent, seq, time_ms, bids, asks
         self.intact = True
         """It was sent as it was, once, and in its turn."""
+        self.plain = False
+        """It was spoiled so that nobody can miss it: a book that goes on without it is not current."""
         self.crossed = False
         """The exchange sent more in it than the truth holds."""
 

@@ -25,6 +25,7 @@ from hoga.wire import pb, subjects
 from services.ingest import service as ingest
 from services.simulator.options import Options
 from services.validator import service as validator
+from tests.sim.bias import ANY, Bias
 from tests.sim.broker import Broker
 from tests.sim.bus import SimBus
 from tests.sim.clock import Clock
@@ -38,7 +39,7 @@ from tests.sim.trace import Trace
 
 BOUND_S = 100.0
 RELISTED_BOUND_S = 400.0
-"""A symbol that the exchange did not know is tried again after five minutes."""
+"""A symbol that the exchange did not know is tried again after five minutes; lists are read once a minute."""
 CALM_S = 2.0
 CALM_PATIENCE_S = 15.0
 LOOK_S = 0.25
@@ -47,7 +48,8 @@ UNIVERSE_S = 5.0
 
 
 class World:
-    def __init__(self, loop: SimLoop, clock: Clock, seed: int, trace: Trace) -> None:
+    def __init__(self, loop: SimLoop, clock: Clock, seed: int, trace: Trace, bias: Bias = ANY) -> None:
+        self.bias = bias
         self.loop, self.clock, self.seed, self.trace = loop, clock, seed, trace
         self.dice = random.Random(seed)
         self.problems: list[str] = []
@@ -60,7 +62,7 @@ class World:
         self.network = Network(loop, random.Random(f"{seed}:network"), self.exchanges)
         self.symbols = {code: self._symbols(code) for code in self.exchanges.venues}
         """Exchange -> native -> canonical."""
-        self.oracle = Oracle(loop, self.exchanges, self.symbols, self.depth, self.fail)
+        self.oracle = Oracle(loop, self.exchanges, self.symbols, self.depth, self.policy, self.fail)
         self.broker.tap = self._tap
         self.bus = SimBus(self.broker, "aggregator", self.fail)
         self.validator = Process(self, "validator", validator.main, argparse.Namespace(), self.settings)
@@ -68,18 +70,19 @@ class World:
         self.validator.on_start = self._validator_starts
         self.ingests = [process for code in self.exchanges.venues for process in self._collectors(code)]
         self.faults = Faults(self, random.Random(f"{seed}:faults"))
-        self.names = list(self.faults.all)
+        self.names = list(bias.faults or self.faults.all)
         self.wanted: dict[str, set[str]] = {code: set(self.symbols[code]) for code in self.symbols}
 
     def draw(self) -> None:
         """Everything about this world that stays as it is."""
-        dice = self.dice
-        codes = sorted(dice.sample(sorted(EXCHANGES), dice.choice((1, 1, 2, 2, 3))))
-        self.depth = dice.choice((5, 10, 20))
-        policy = dice.choice(("continue", "continue", "resync"))
+        dice, bias = self.dice, self.bias
+        count = min(dice.choice((1, 1, 2, 2, 3)), len(bias.exchanges))
+        codes = sorted(dice.sample(bias.exchanges, count))
+        self.depth = dice.choice(bias.depths)
+        self.policy = dice.choice(bias.policies)
         options = Options(
             seed=self.seed,
-            symbols=dice.choice((1, 2, 2, 3)),
+            symbols=dice.choice(bias.symbols),
             rate=dice.choice((1.0, 2.0, 4.0, 6.0)),
             exchanges=tuple(codes),
             changes=dice.choice((2.0, 4.0)),
@@ -91,13 +94,12 @@ class World:
             slow_client_bytes=1 << 18,
         )
         self.exchanges = SimExchanges(self.loop, options)
-        self.lines = {code: dice.choice(("one", "one", "two", "apart")) for code in codes}
-        """One connection for each symbol; two of one process; or two processes with one each."""
+        self.lines = {code: dice.choice(bias.lines) for code in codes}
         chosen = {
             code: ExchangeSettings(
                 ws_url=f"ws://sim/{code}",
                 rest_url=f"http://sim/{code}",
-                gap_policy=policy,
+                gap_policy=self.policy,
                 lines=2 if lines == "two" else 1,
             )
             for code, lines in self.lines.items()
@@ -233,7 +235,8 @@ class World:
             universe = pb.Universe(exchange=code)
             for native, symbol in self.symbols[code].items():
                 if native in natives:
-                    universe.entries.add(symbol=symbol, native_symbol=native)
+                    now = self.oracle.natives.get((code, native), native)
+                    universe.entries.add(symbol=symbol, native_symbol=now)
             self.bus.publish(subjects.universe(code), universe.SerializeToString())
 
     def want_some(self, dice: random.Random) -> str:
@@ -280,6 +283,7 @@ class World:
     def _tap(self, subject: str, payload: bytes) -> None:
         kind = subject.split(".", 3)[2]
         if kind == "book":
+            self.oracle.forgotten = self.validator.bus is not None and self.validator.bus.in_vain
             self.trace.note(self.loop.now, self.oracle.book(payload))
         elif kind == "event":
             self.trace.note(self.loop.now, self.oracle.event(payload))

@@ -223,7 +223,7 @@ def test_a_refusal_without_an_id_belongs_to_the_oldest_request_that_subscribes_a
     made.refuse(None, "no such stream")
     assert made.asked_s(NATIVES[0]) is None, "it was refused with the other one"
     again = [made.next_frame(2.0), made.next_frame(2.1)]
-    assert [sum(native in request for native in NATIVES) for request in again] == [1, 1]
+    assert [sum(native.lower() in request for native in NATIVES[:2]) for request in again] == [1, 1]
 
 
 def test_an_answer_without_an_id_belongs_to_the_oldest_request():
