@@ -1,8 +1,8 @@
 """When to ask for a snapshot, and how urgently.
 
 1. a request that brings nothing is repeated, less and less often;
-2. a few resyncs in a row ask at once, further ones wait longer each time, until there was calm for a while: one bad
-   symbol must not use up the request budget of all;
+2. a few requests may go out at once, further ones only as fast as `REFILL_NS` allows: one bad symbol must not use up the
+   request budget of all;
 3. a more urgent wish overtakes a request that is already on its way.
 """
 
@@ -13,10 +13,8 @@ from hoga.domain.types import Stamp
 
 URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
 """Priorities: no book at all, a wrong one, a gapped one, a re-centring."""
-SPACING_NS = 1_000_000_000
-SPACING_LIMIT_NS = 8_000_000_000
-CALM_NS = 20_000_000_000
-UNSPACED = 5
+REFILL_NS = 8_000_000_000
+AT_ONCE = 12
 
 
 class Asking:
@@ -31,8 +29,7 @@ class Asking:
         "_link",
         "_priority",
         "_retry_ns",
-        "_streak",
-        "_wanted_at_ns",
+        "_spent_ns",
         "wanted",
     )
 
@@ -46,8 +43,8 @@ class Asking:
         self._priority = URGENT
         self._attempt = 0
         self._at_ns = 0
-        self._streak = 0
-        self._wanted_at_ns = 0
+        self._spent_ns = 0
+        """When everything that was spent is earned again; each request spends `REFILL_NS`."""
 
     def begin(self, priority: int, stamp: Stamp, *, wait_ns: int = 0) -> list[Action]:
         """A snapshot is wanted from now on; `wait_ns` where one may come by itself."""
@@ -81,6 +78,8 @@ class Asking:
 
     def _ask(self, stamp: Stamp) -> Action:
         self._attempt += 1
+        now_ns = stamp.mono_ns
+        self._spent_ns = min(max(self._spent_ns, now_ns) + REFILL_NS, now_ns + AT_ONCE * REFILL_NS)
         wait_ns = self._retry_ns << min(self._attempt - 1, 10)
         self._at_ns = stamp.mono_ns + min(wait_ns, self._limit_ns)
         return (
@@ -88,9 +87,4 @@ class Asking:
         )
 
     def _spacing(self, stamp: Stamp) -> int:
-        calm = stamp.mono_ns - self._wanted_at_ns > CALM_NS
-        self._streak = 0 if calm else self._streak + 1
-        self._wanted_at_ns = stamp.mono_ns
-        if self._streak < UNSPACED:
-            return 0
-        return min(SPACING_NS << min(self._streak - UNSPACED, 10), SPACING_LIMIT_NS)
+        return max(0, self._spent_ns - stamp.mono_ns - (AT_ONCE - 1) * REFILL_NS)
