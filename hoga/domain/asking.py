@@ -1,8 +1,8 @@
 """When to ask for a snapshot, and how urgently.
 
 1. a request that brings nothing is repeated, less and less often;
-2. a few requests may go out at once, further ones only as fast as `REFILL_NS` allows: one bad symbol must not use up the
-   request budget of all;
+2. some requests may go out at once, further ones only as fast as `REFILL_NS` allows: one bad symbol must not use up
+   the request budget of all;
 3. a more urgent wish overtakes a request that is already on its way.
 """
 
@@ -14,7 +14,9 @@ from hoga.domain.types import Stamp
 URGENT, NORMAL, LOW, BACKGROUND = 1, 3, 5, 7
 """Priorities: no book at all, a wrong one, a gapped one, a re-centring."""
 REFILL_NS = 8_000_000_000
-AT_ONCE = 12
+AGAIN_NS = 1_000_000_000
+"""A request so soon after another one costs little: what is on its way serves both."""
+AT_ONCE = 20
 
 
 class Asking:
@@ -22,6 +24,7 @@ class Asking:
     out, when it is repeated."""
 
     __slots__ = (
+        "_asked_ns",
         "_at_ns",
         "_attempt",
         "_in_band",
@@ -43,6 +46,7 @@ class Asking:
         self._priority = URGENT
         self._attempt = 0
         self._at_ns = 0
+        self._asked_ns = -AGAIN_NS
         self._spent_ns = 0
         """When everything that was spent is earned again; each request spends `REFILL_NS`."""
 
@@ -79,7 +83,9 @@ class Asking:
     def _ask(self, stamp: Stamp) -> Action:
         self._attempt += 1
         now_ns = stamp.mono_ns
-        self._spent_ns = min(max(self._spent_ns, now_ns) + REFILL_NS, now_ns + AT_ONCE * REFILL_NS)
+        cost_ns = REFILL_NS if now_ns - self._asked_ns > AGAIN_NS else REFILL_NS // 4
+        self._asked_ns = now_ns
+        self._spent_ns = min(max(self._spent_ns, now_ns) + cost_ns, now_ns + AT_ONCE * REFILL_NS)
         wait_ns = self._retry_ns << min(self._attempt - 1, 10)
         self._at_ns = stamp.mono_ns + min(wait_ns, self._limit_ns)
         return (
