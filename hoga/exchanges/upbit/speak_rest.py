@@ -214,6 +214,8 @@ def join_units(
     bids: list[IntLevel], asks: list[IntLevel], units: int, bid_spelling: Spelling, ask_spelling: Spelling
 ) -> str:
     """The text of `units` rows; levels that are missing are (0, 0)."""
+    if units <= 0:
+        return ""
     bids, asks = bids + [(0, 0)] * (units - len(bids)), asks + [(0, 0)] * (units - len(asks))
     parts = [""] * (4 * units)
     parts[0::4], parts[2::4] = zip(*map(ask_spelling.__getitem__, asks), strict=True)
