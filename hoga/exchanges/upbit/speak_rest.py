@@ -123,7 +123,7 @@ class UpbitRest(MarketsRest):
 
     def orderbook(self, call: Call) -> str:
         listings, count = self.named(call), call.query.get("count", "30")
-        if not count.isdigit():
+        if not (count.isascii() and count.isdigit() and len(count) < 10):
             raise CallError(400, 400, "count does not have a valid value")
         units = min(int(count), 30)
         return "[" + ",".join(self._book(listing, units) for listing in listings) + "]"
