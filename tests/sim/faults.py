@@ -83,13 +83,7 @@ class Faults:
 
     def do_malformed(self) -> str:
         kind = self.dice.choice(COMMON_MANGLERS if self.dice.random() < 0.97 else tuple(MANGLERS))
-        # A frame under another market's name, numbered like any other: no connection's counter can tell.
-        code, native = self._market(
-            f"malformed {kind}",
-            lambda traits: kind != "wrong_symbol" or traits.continuity is not Continuity.CONNECTION_IDS,
-        )
-        if not code:
-            return "nothing"
+        code, native = self._market(f"malformed {kind}")
         self.deeds.malformed(code, native, kind, self.dice.randint(1, 3))
         return f"{code} {native} {kind}"
 

@@ -134,11 +134,7 @@ class World:
         return found
 
     def _validator_starts(self) -> None:
-        """Whoever comes into a slow bus cannot know that it is slow."""
         self.oracle.reborn()
-        for process in self.ingests:
-            if process.bus is not None:
-                process.bus.slow_up_s = 0.0
 
     # --- what happens
 
