@@ -58,6 +58,8 @@ __all__ = [
 
 PREFIX = "HOGA_"
 FILE_VARIABLE = "HOGA_CONFIG"
+NO_SETTINGS = {FILE_VARIABLE, "HOGA_TAPES", "HOGA_STACK"}
+"""Names of ours that set nothing: those of the settings file and of the tests."""
 DEFAULT_FILE = Path("hoga.toml")
 ALIASES = {"LOG_LEVEL": "HOGA_LOG_LEVEL", "DEBUG_MESSAGE_LOGGING": "HOGA_LOG_DEBUG_MESSAGES"}
 
@@ -161,7 +163,7 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, tuple[str, 
             yield alias, _path_of(variable), env[alias]
     for variable in sorted(env):
         text = env[variable]
-        if not variable.startswith(PREFIX) or variable == FILE_VARIABLE or not text:
+        if not variable.startswith(PREFIX) or variable in NO_SETTINGS or not text:
             continue
         if variable.endswith("_FILE"):
             target = variable.removesuffix("_FILE")

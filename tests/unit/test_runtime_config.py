@@ -190,3 +190,7 @@ def test_no_text_makes_anything_but_a_value_or_a_line(text: str) -> None:
         for knob in knobs.of(struct):
             with contextlib.suppress(OneLine):
                 one_line_or_settings({f"HOGA_{section}_{knob.key.upper()}": text})
+
+
+def test_the_names_of_the_tests_set_nothing_and_harm_nobody() -> None:
+    assert load_settings(env={"HOGA_TAPES": "/somewhere", "HOGA_STACK": "1"}) == load_settings(env={})
