@@ -8,7 +8,7 @@
 4. with no delta at hand nothing shows that the snapshot is not an old cached one: it is held until a delta proves
    it, or a second snapshot says the same;
 5. where the exchange may have begun to count anew, a snapshot ahead of the chain may be of the old count: it is held
-   until the chain reaches it.
+   until the chain reaches it, which has to be soon.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from hoga.domain.errors import FrameError
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.sequencer import Sequencer, Verdict
-from hoga.domain.steps import BEREFT_NS, FROZEN_NS, Steps
+from hoga.domain.steps import AHEAD_NS, BEREFT_NS, FROZEN_NS, Steps
 from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
 
@@ -64,6 +64,8 @@ class SequencedKeeper(Keeper):
         """When a link must have brought something that fits the book, 0 where none has to."""
         self._renumbered = False
         """Ids have gone backwards since the book was last joined."""
+        self._count_before = 0
+        """The last id before they did."""
         self._handed_over_ns = 0
         """Until then a link that was replaced as planned may go on."""
         self._recentre_after_ns = 0
@@ -104,7 +106,8 @@ class SequencedKeeper(Keeper):
             return []
         actions: list[Action] = []
         if self._led_astray(stamp) and update.seq < self.sequence and self.base is not State.SYNCING:
-            self._renumbered = True  # the snapshot agrees with the stream: it is the book that is of another count
+            # The snapshot agrees with the stream: it is the book that is of another count.
+            self._renumbered, self._count_before = True, self.sequence
             actions = self._resync("an id went backwards", None, stamp)
         return actions + self._try_join(update, limit if self._bounded else 0, stamp)
 
@@ -212,7 +215,8 @@ class SequencedKeeper(Keeper):
         if verdict is Verdict.STALE and before is not None and update.seq < before and self._steps.frozen(link, stamp):
             verdict = Verdict.REVERSAL
             self._buffer.restart()
-        self._renumbered = self._renumbered or verdict is Verdict.REVERSAL
+        if verdict is Verdict.REVERSAL:
+            self._renumbered, self._count_before = True, before or 0
         if verdict is not Verdict.STALE:
             self._moved_ns = stamp.mono_ns
             self._steps.current()
@@ -263,7 +267,7 @@ class SequencedKeeper(Keeper):
             self._recent.clear()
             actions.append(_renumbered(update.prev_seq, update.seq))
         if verdict is Verdict.REVERSAL:
-            self._renumbered = True
+            self._renumbered, self._count_before = True, before or 0
             return actions + self._resync("an id went backwards", None, stamp)
         if self.wanting and self._counts(link):
             self._buffer.add(link, update, stamp.mono_ns)
@@ -425,6 +429,11 @@ class SequencedKeeper(Keeper):
 
     def _try_join(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
         fit = self._buffer.fit(update.seq, renumbered=self._renumbered)
+        held = self._candidate is not None and self._candidate[0] is update
+        if fit is Fit.FITS and held and self._renumbered and stamp.mono_ns - self._held_at_ns > AHEAD_NS:
+            fit = Fit.TOO_OLD  # of the count before, which the new one has reached by now
+        if fit is Fit.UNPROVEN and self._renumbered and self._of_the_count_before(update.seq):
+            fit = Fit.TOO_OLD
         if fit is Fit.FITS:
             return self._join(update, limit, stamp)
         if fit is Fit.TOO_OLD:
@@ -442,6 +451,11 @@ class SequencedKeeper(Keeper):
         if same_as_book or confirmed:
             return self._join(update, limit, stamp)
         return self._hold(update, limit, stamp)
+
+    def _of_the_count_before(self, seq: int) -> bool:
+        """Whether a snapshot ahead of a chain that counts anew is nearer to where the ids were before."""
+        last = self._buffer.last
+        return last is not None and abs(seq - self._count_before) < seq - last
 
     def _hold(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
         """Keeps a snapshot that nothing proves yet; it is shown, as SYNCING, where there is no other book."""

@@ -158,7 +158,7 @@ class _Page:
                 break
             try:
                 self._choice = msgspec.json.decode(message.data, type=_Request).watch
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 await self._socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"not understood")
                 break
             self._sent = None

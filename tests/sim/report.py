@@ -23,6 +23,7 @@ class Report:
         self.seeds += 1
         if result["problems"]:
             self.failed[result["seed"]] = result["problems"]
+            sys.stderr.write(f"\nseed {result['seed']}: {result['problems'][0]}\n")
         for name in ("injected", "checked", "states", "events", "totals"):
             self.counts[name].update(result[name])
         for name, times in self.times.items():
