@@ -144,7 +144,10 @@ class SimulatorServer(World):
         if isinstance(opened, Answer):
             return _response(venue, opened)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20, timeout=1.0)
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionResetError:  # gone before it was answered
+            return ws
         transport = request.transport
         if transport is None:
             return ws
