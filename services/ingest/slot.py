@@ -159,6 +159,7 @@ class Slot:
             line=self.line,
             behind_ns=self.link.behind_ns if self.link is not None else 0,
             clock=clock_id(),
+            mono_ns=time.monotonic_ns(),
             waiting=[symbol for native, symbol in self.symbols.items() if native in put_off],
         )
 

@@ -113,13 +113,23 @@ class Coverage:
         """Takes one report."""
         name = message.slot or message.link
         symbols = frozenset(message.symbols)
-        live, reason = self._judge(message)
+        told_ns = min(now_ns, message.mono_ns) if message.clock and message.clock == self._clock else now_ns
+        live, reason = self._judge(message, now_ns - told_ns)
         known = self._slots.get(name)
         age_ns = message.time_ns - message.connected_time_ns if message.connected_time_ns else 0
-        counts = (message.reconnects, message.dropped)
         carried = symbols.difference(message.waiting)
         fresh = Slot(
-            message.link, symbols, live, reason, now_ns, *counts, message.instance, age_ns, message.clock, carried
+            message.link,
+            symbols,
+            live,
+            reason,
+            told_ns,
+            reconnects=message.reconnects,
+            dropped=message.dropped,
+            instance=message.instance,
+            age_ns=age_ns,
+            clock=message.clock,
+            carried=carried,
         )
         stays = known is not None and known.live and live
         if known is not None and stays and (known.symbols, known.carried) == (symbols, carried):
@@ -176,11 +186,14 @@ class Coverage:
             slot.live, slot.reason = False, reason
         return self._difference(before)
 
-    def _judge(self, message: pb.LinkStatus) -> tuple[bool, str]:
+    def _judge(self, message: pb.LinkStatus, age_ns: int) -> tuple[bool, str]:
+        """`age_ns`: how long the report was on its way."""
         if message.state != pb.LinkState.LINK_STATE_CONNECTED:
             return False, message.reason or "the link is down"
         if message.last_frame_age_ns > self._idle_after_ns:
             return False, f"nothing arrived on the link for {message.last_frame_age_ns / 1e9:.0f} s"
+        if age_ns > self._silent_after_ns:
+            return False, f"the reports on the link arrive {age_ns / 1e9:.1f} s late"
         if message.behind_ns > LATE_NS:
             return False, f"frames arrive at least {message.behind_ns / 1e9:.1f} s late"
         return True, ""

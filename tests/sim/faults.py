@@ -118,10 +118,9 @@ class Faults:
         know that it lies."""
         world = self.world
         code, native = self._market("disagree", lambda traits: traits.continuity in OWN_IDS)
-        if not code or world.lines[code] == "one" or not world.oracle.alone:
+        if not code or world.lines[code] == "one" or not world.calm():
             return "nothing"
-        if world.oracle.missing(world.wanted_keys()):
-            return "nothing"
+        world.oracle.watched[code].calm = world.calm
         world.oracle.watched[code].disagree(native, self.dice.randrange(2))
         return f"{code} {native}"
 

@@ -260,6 +260,9 @@ class Oracle:
         if order <= shown.order:
             self._fail(f"O {line}: {order} after {shown.order}")
         shown.order, shown.book, shown.arrived = order, book, now
+        if book.state == pb.BookState.BOOK_STATE_SYNCING and not book.sequence:  # begun anew: nothing of before counts
+            self._unsaid.pop((book.exchange, book.symbol), None)
+            self._link_seqs.pop((book.exchange, book.symbol), None)
         shown.live = book.state == LIVE
         if book.state == pb.BookState.BOOK_STATE_HALTED:
             self._link_seqs.pop((book.exchange, book.symbol), None)  # it may be forgotten with its numbers

@@ -19,6 +19,8 @@ class Watched(FrameFaults):
         are another on one line than on the rest."""
         super().__init__()
         self._tampered, self._lied = tampered, lied
+        self.calm: Callable[[], bool] = lambda: True
+        """Whether nothing else is wrong just now."""
 
     def disagree(self, native: str, place: int) -> None:
         """The next frame that has sizes is changed on one of two lines."""
@@ -27,7 +29,9 @@ class Watched(FrameFaults):
     def strike(self, native: str, package: Package) -> Package:
         queue = self.armed.get(native)
         if queue and queue[0].kind == "disagree":
-            return self._lie(native, package, queue)
+            if self.calm():
+                return self._lie(native, package, queue)
+            queue.popleft()
         struck = super().strike(native, package)
         if struck is not package:
             plain = any(mark in payload for _, payload in struck for mark in NONSENSE)

@@ -181,6 +181,10 @@ class World:
         while self.oracle.missing(self.wanted_keys()) and self.loop.now < end:
             await asyncio.sleep(LOOK_S)
 
+    def calm(self) -> bool:
+        """Nothing but one fault is under way, and it has done no harm yet."""
+        return self.oracle.alone and not self.oracle.missing(self.wanted_keys())
+
     async def _recover(self, after: str) -> float:
         """Every book is LIVE and current within the bound, and stays so for a moment; seconds it took."""
         began = good = self.loop.now

@@ -104,3 +104,20 @@ def test_a_symbol_whose_subscription_is_not_in_effect_is_not_carried_though_it_i
     assert "L1" not in watch.carriers("B")
     assert watch.covers("A")
     assert watch.status(report(), 2 * S).covered == {"B"}
+
+
+def test_a_report_that_was_long_on_its_way_counts_from_when_it_was_made() -> None:
+    watch = Coverage(silent_after_ns=3 * S, idle_after_ns=15 * S, clock="ours")
+    watch.status(report(clock="ours", mono_ns=10 * S), 12 * S)
+    assert watch.tick(13 * S) == NOTHING
+    assert set(watch.tick(13 * S + 1).lost) == {"A", "B"}
+    watch.status(report(clock="another", mono_ns=1), 20 * S)
+    assert watch.tick(23 * S) == NOTHING, "another host's clock says nothing to us"
+
+
+def test_a_report_from_before_the_silence_revives_nothing() -> None:
+    watch = Coverage(silent_after_ns=3 * S, idle_after_ns=15 * S, clock="ours")
+    watch.status(report(clock="ours", mono_ns=10 * S), 10 * S)
+    assert watch.tick(14 * S).lost
+    assert watch.status(report(clock="ours", mono_ns=11 * S), 15 * S) == NOTHING
+    assert watch.status(report(clock="ours", mono_ns=13 * S), 15 * S).covered == {"A", "B"}

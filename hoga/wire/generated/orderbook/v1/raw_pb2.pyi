@@ -61,7 +61,7 @@ class RawFrame(_message.Message):
     def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., link: _Optional[str] = ..., link_seq: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., kind: _Optional[_Union[RawFrame.Kind, str]] = ..., encoding: _Optional[_Union[RawFrame.Encoding, str]] = ..., payload: _Optional[bytes] = ..., receive_mono_ns: _Optional[int] = ...) -> None: ...
 
 class LinkStatus(_message.Message):
-    __slots__ = ("exchange", "link", "slot", "state", "symbols", "time_ns", "connected_time_ns", "last_frame_age_ns", "frames", "bytes", "reconnects", "dropped", "reason", "instance", "line", "behind_ns", "clock", "waiting")
+    __slots__ = ("exchange", "link", "slot", "state", "symbols", "time_ns", "connected_time_ns", "last_frame_age_ns", "frames", "bytes", "reconnects", "dropped", "reason", "instance", "line", "behind_ns", "clock", "waiting", "mono_ns")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     LINK_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +80,7 @@ class LinkStatus(_message.Message):
     BEHIND_NS_FIELD_NUMBER: _ClassVar[int]
     CLOCK_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    MONO_NS_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     link: str
     slot: str
@@ -98,7 +99,8 @@ class LinkStatus(_message.Message):
     behind_ns: int
     clock: str
     waiting: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, exchange: _Optional[str] = ..., link: _Optional[str] = ..., slot: _Optional[str] = ..., state: _Optional[_Union[LinkState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., time_ns: _Optional[int] = ..., connected_time_ns: _Optional[int] = ..., last_frame_age_ns: _Optional[int] = ..., frames: _Optional[int] = ..., bytes: _Optional[int] = ..., reconnects: _Optional[int] = ..., dropped: _Optional[int] = ..., reason: _Optional[str] = ..., instance: _Optional[str] = ..., line: _Optional[str] = ..., behind_ns: _Optional[int] = ..., clock: _Optional[str] = ..., waiting: _Optional[_Iterable[str]] = ...) -> None: ...
+    mono_ns: int
+    def __init__(self, exchange: _Optional[str] = ..., link: _Optional[str] = ..., slot: _Optional[str] = ..., state: _Optional[_Union[LinkState, str]] = ..., symbols: _Optional[_Iterable[str]] = ..., time_ns: _Optional[int] = ..., connected_time_ns: _Optional[int] = ..., last_frame_age_ns: _Optional[int] = ..., frames: _Optional[int] = ..., bytes: _Optional[int] = ..., reconnects: _Optional[int] = ..., dropped: _Optional[int] = ..., reason: _Optional[str] = ..., instance: _Optional[str] = ..., line: _Optional[str] = ..., behind_ns: _Optional[int] = ..., clock: _Optional[str] = ..., waiting: _Optional[_Iterable[str]] = ..., mono_ns: _Optional[int] = ...) -> None: ...
 
 class SnapshotRequest(_message.Message):
     __slots__ = ("symbol", "priority")
