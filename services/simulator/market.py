@@ -58,11 +58,11 @@ class ExchangeMarket:
     def add(self, spec: Spec, now_ms: int, place: int = 0) -> SymbolMarket:
         """Lists a market with a fresh book."""
         native = spec.listing.native
-        dice = Random(f"{self.options.seed}:{self.code}:{native}")
+        life = self._lives.get(native, 0) + 1
+        dice = Random(f"{self.options.seed}:{self.code}:{native}" + (f":{life}" if life > 1 else ""))
         spec = replace(spec, levels=min(spec.levels, self.options.max_levels))
         ids = self._shared or Ids(self.dialect.ids, dice)
         quiet = place >= 6 and dice.random() < self.options.quiet
-        life = self._lives.get(native, 0) + 1
         generator = Generator(
             spec, self.options, dice, ids, self._paths, quiet=quiet, repeats=self.dialect.repeats, life=life
         )
