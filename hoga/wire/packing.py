@@ -6,6 +6,8 @@ The server refuses messages above its `max_payload` (8 MB in our configuration).
 
 from __future__ import annotations
 
+import threading
+
 import zstandard
 
 from hoga.domain.errors import FrameError, snippet
@@ -16,12 +18,20 @@ MESSAGE_BYTES = 7 << 20
 UNPACKED_BYTES = 64 << 20
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
-_compressor = zstandard.ZstdCompressor(level=1)
-_decompressor = zstandard.ZstdDecompressor()
+
+class _Contexts(threading.local):
+    """What the library needs for its work, for each thread its own: two threads in one of them end the process."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_contexts = _Contexts()
 
 
 def compress(data: bytes) -> bytes:
-    return _compressor.compress(data)
+    return _contexts.compressor.compress(data)
 
 
 def decompress(data: bytes, limit: int = UNPACKED_BYTES) -> bytes:
@@ -32,7 +42,7 @@ def decompress(data: bytes, limit: int = UNPACKED_BYTES) -> bytes:
         size = zstandard.frame_content_size(data)
         if size < 0 or size > limit:
             raise FrameError("size", f"compressed payload announces {size} bytes; at most {limit} are taken")
-        return _decompressor.decompress(data, max_output_size=limit)
+        return _contexts.decompressor.decompress(data, max_output_size=limit)
     except zstandard.ZstdError as error:
         raise FrameError("size", f"payload is not readable zstd: {error}") from None
 
