@@ -247,7 +247,8 @@ class SequencedKeeper(Keeper):
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         astray = self._sequencer.astray(link)
         older = verdict is Verdict.STALE and before is not None and (update.seq < before or astray)
-        if older and self._steps.frozen(link, stamp):
+        sent_later = 0 < self.exchange_time_ns < update.exchange_time_ns
+        if older and self._steps.frozen(link, stamp, sent_later=sent_later):
             verdict = Verdict.REVERSAL
         actions = self._count(verdict, update, before)
         if verdict is Verdict.STALE:

@@ -4,7 +4,8 @@ A link is in step when what it brought fitted the book: it led it on, or stood a
 knows yet whether its ids count the same:
 
 1. one that brings only older ids for a while, though nothing newer arrives, counts otherwise than the book: it is the
-   exchange that began anew; of a link in step the same means that it is late, so it is given much longer;
+   exchange that began anew; of a link in step the same means that it is late, so it is given much longer, unless
+   what it brings was sent after the book was: older ids at a later time are no lateness;
 2. one that begins beyond the book is merely faster than the others, while another one goes on: the ids in between
    are on their way;
 3. one that is astray (see `sequencer`) for a while is asked for a snapshot of its own.
@@ -59,11 +60,12 @@ class Steps:
             self.in_step.add(link)
             self._ahead_since_ns.pop(link, None)
 
-    def frozen(self, link: str, stamp: Stamp) -> bool:
-        """A link brought something older than the book: whether nothing else has arrived for too long."""
+    def frozen(self, link: str, stamp: Stamp, *, sent_later: bool = False) -> bool:
+        """A link brought an id older than the book's: whether nothing else has arrived for too long. `sent_later`: by
+        the exchange's own clock it was sent after what the book holds."""
         if self._older_since_ns is None:
             self._older_since_ns = stamp.mono_ns
-        self._older_patience_ns = LATE_NS if link in self.in_step else FROZEN_NS
+        self._older_patience_ns = LATE_NS if link in self.in_step and not sent_later else FROZEN_NS
         return self.backward(stamp)
 
     def backward(self, stamp: Stamp) -> bool:

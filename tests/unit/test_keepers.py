@@ -141,6 +141,19 @@ class TestJoin:
         assert keeper.state is State.LIVE
         assert keeper.sequence == 50
 
+    @pytest.mark.parametrize(("sent_ms", "late"), [(-10_000, True), (1, False)])
+    def test_a_line_in_step_with_only_older_ids_is_late_unless_they_were_sent_later(self, sent_ms, late) -> None:
+        keeper = live()
+        keeper.live_links = {"a", "b"}
+        for link in ("b", "a"):  # both are in step
+            keeper.receive(delta(10, 1_000, time_ms=1_000), link, at(3))
+        keeper.receive(delta(1_001, 1_002, time_ms=1_001), "a", at(4))  # an id is lost, and "a" heals and leads
+        keeper.snapshot(snapshot(1_002), 0, at(5))
+        assert keeper.state is State.LIVE
+        for ms in range(1_000, 5_000, 100):  # then it is silent
+            keeper.receive(delta(ms // 100, ms // 100 + 1, time_ms=ms + sent_ms + 1_000), "b", at(ms))
+        assert (keeper.state is State.LIVE) is late
+
     def test_an_unanswered_request_is_repeated_less_and_less_often(self) -> None:
         keeper = SequencedKeeper(KeeperRules())
         keeper.open(at(0))
