@@ -128,6 +128,7 @@ async def soak(args: argparse.Namespace, folder: Path, command: str) -> report.R
     async with pipeline:
         assert pipeline.bus is not None
         await pipeline.bus.subscribe(subjects.event("*"), chaos.event)
+        await pipeline.bus.subscribe(subjects.link("*"), judge.link)
         watches = [asyncio.create_task(gauges.run()), asyncio.create_task(chaos.inspect())]
         await chaos.recover("start", START_BOUND_S)
         stormy_s = args.minutes * 60 * (1.0 if args.only else STORMY) * (0.0 if args.measures else 1.0)

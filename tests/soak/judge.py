@@ -22,6 +22,7 @@ from hoga.exchanges.dialect import BookView, IntLevel, Listing, rescale
 from hoga.wire import pb
 from tests.soak.gaps import Gaps
 from tests.soak.record import LEVELS, Life, Record, WatchedServer
+from tests.soak.trail import Trail
 from tests.support.oracle import Oracle
 
 LIVE = pb.BookState.BOOK_STATE_LIVE
@@ -59,6 +60,7 @@ class Judge(Oracle):
         super().__init__(simulator)
         self.record = record
         self.gaps = Gaps(record)
+        self.trail = Trail()
         record.on_strike = self._struck
         self.stale: list[str] = []
         self.deep: list[str] = []
@@ -87,6 +89,7 @@ class Judge(Oracle):
     def caused(self, kind: str, where: str, *, gaps_s: float = 0.0) -> None:
         """A fault on "*", an exchange or "exchange native"; `gaps_s`: for how long it may be a reason for gaps."""
         self._causes[where] = (time.monotonic(), kind)
+        self.trail.add(where, f"fault {kind}")
         if gaps_s:
             self.gaps.excuse(where, gaps_s)
             self.gaps.shaken(where)
@@ -127,6 +130,7 @@ class Judge(Oracle):
         self.states[key], said = book, Said(now)
         self.said[key] = said
         self.natives[key] = book.native_symbol
+        self.trail.book(book)
         self.seen[key[0], book.state] += 1
         self.gaps.book(book.exchange, book.native_symbol, live=book.state == LIVE)
         if book.state != LIVE:
@@ -145,7 +149,11 @@ class Judge(Oracle):
 
     def event(self, subject: str, payload: bytes) -> None:
         event = pb.BookEvent.FromString(payload)
+        self.trail.event(event)
         self.gaps.event(event, self.natives.get((event.exchange, event.symbol), ""))
+
+    def link(self, subject: str, payload: bytes) -> None:
+        self.trail.link(pb.LinkStatus.FromString(payload))
 
     def _order(self, key: Key, book: pb.OrderBook) -> None:
         epoch, revision = self.orders.get(key, (0, 0))
@@ -181,6 +189,7 @@ class Judge(Oracle):
             self.deep.append(f"beyond {book.proven_levels} levels: {text}")
         else:
             self.wrong.append(f"W {text}; after {self._cause(book)[1]}")
+            self.trail.tell(self.wrong[-1], *key, book.native_symbol)
 
     def _agree(self, life: Life, book: pb.OrderBook) -> tuple[int, int, bool]:
         """(levels a side that are true at the book's own point, life of the ids, whether that moment is forgotten)."""
@@ -255,6 +264,7 @@ class Judge(Oracle):
                 f"{book.revision}, said {now - self.said[key].arrived_s:.1f} s ago, after {self._cause(book)[1]}, "
                 f"{time.strftime('%T')}"
             )
+            self.trail.tell(self.stale[-1], *key, native)
 
     def lag(self, key: Key, now: float) -> tuple[float, float, str]:
         """(how long it lacks something, when what it holds was sent, what sort of market); 0 where nothing lacks."""
