@@ -74,6 +74,28 @@ class Patience:
     """A connection that held for so long clears the record of failures."""
 
 
+BELIEVED = 3
+"""Links in a row that may end without an answer before it is taken for a place that gives none (any more)."""
+
+
+@dataclass(slots=True)
+class Habit:
+    """Whether the other end answers questions, as its links so far have shown to those that come."""
+
+    credit: int = 0
+
+    @property
+    def answers(self) -> bool:
+        return self.credit > 0
+
+    def answered(self) -> None:
+        self.credit = BELIEVED
+
+    def failed(self) -> None:
+        """A link ended for want of an answer, and had never had one."""
+        self.credit -= 1
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts of one link; `add` sums them up over the links of a slot."""
@@ -105,5 +127,6 @@ class Shared:
     patience: Patience = field(default_factory=Patience)
     oddities: Oddities = field(default_factory=Oddities)
     changed: Pulse = field(default_factory=Pulse)
+    habit: Habit = field(default_factory=Habit)
     replacing: Counter[str] = field(default_factory=Counter)
     """Line -> connections of it that are just being replaced as planned."""

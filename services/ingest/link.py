@@ -73,6 +73,7 @@ class Link:
             idle_s=shared.exchange.limits.idle_timeout_s,
             ask_s=patience.ask_s,
             hopeless_s=patience.hopeless_s,
+            expected=shared.habit.answers,
         )
         self._subscriptions = Subscriptions(
             strategy,
@@ -246,6 +247,8 @@ class Link:
                 self._on_late()
             why = probing.verdict(now_s, self._last_s(), self._outbox.writing_s)
             if why and not self._receives(socket, now_s):
+                if not probing.proven:
+                    self._shared.habit.failed()
                 self.end(EndKind.SILENT, why)
             elif now_s >= look_s:
                 look_s = now_s + patience.look_s

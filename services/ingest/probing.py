@@ -11,7 +11,9 @@ and later. An answer waits in line behind the frames that were sent before it, s
 4. While a write hangs no question can be put: then silence alone counts, for as long as both would have taken.
 5. While a question is open on a link that answers, its frames are `behind_s` late at least. Where it stays open for
    `hopeless_s` a fresh connection is the better one.
-6. On a link that has never answered, only the exchange's idle timeout counts: not every exchange answers.
+6. On a link that has never answered, only the exchange's idle timeout counts: not every exchange answers. Where the
+   links before it did (`expected`), it is held to rules 3 and 4 from its first moment: it may fall silent before it has
+   had a chance to answer.
 """
 
 from __future__ import annotations
@@ -21,9 +23,18 @@ class Probing:
     """The questions of one link. `last_s` is always when the last frame of any sort arrived."""
 
     def __init__(
-        self, *, quiet_s: float, answer_s: float, idle_s: float, ask_s: float = 2.0, hopeless_s: float = 15.0
+        self,
+        *,
+        quiet_s: float,
+        answer_s: float,
+        idle_s: float,
+        ask_s: float = 2.0,
+        hopeless_s: float = 15.0,
+        expected: bool = False,
     ) -> None:
         self.proven = False
+        self.expected = expected
+        """Other links to the same place have answered."""
         self.answer_s = answer_s
         self._quiet_s = quiet_s
         self._idle_s = idle_s
@@ -66,7 +77,7 @@ class Probing:
         """Why the link is dead, "" while it is not. `writing_s`: since when a write is under way, if one is."""
         if now_s - last_s > self._idle_s:
             return f"nothing arrived for {self._idle_s:g} s"
-        if not self.proven:
+        if not (self.proven or self.expected):
             return ""
         if self._asked_s is not None and self._asked_s >= last_s and now_s - self._asked_s > self.answer_s:
             return f"a question was not answered for {self.answer_s:g} s, and nothing else arrived"

@@ -120,7 +120,7 @@ class Reader:
             if kind is WSMsgType.PING:
                 self._outbox.pong(bytes(data))
             else:
-                self._probing.answered()
+                self._answered()
             return None
         if kind is WSMsgType.CLOSE:
             why = f": {snippet(message.extra)}" if message.extra else ""
@@ -138,7 +138,7 @@ class Reader:
             self._subscriptions.acknowledged(route.request_id, route.symbols)
             self._shared.changed.fire()
         elif kind is RouteKind.ALIVE:
-            self._probing.answered()
+            self._answered()
         elif kind is RouteKind.REFUSED:
             self._refused(self._subscriptions.refuse(route.request_id, route.detail, route.symbols))
         elif kind is RouteKind.CLOSING:
@@ -146,6 +146,11 @@ class Reader:
         elif kind is RouteKind.UNKNOWN:
             self.tally.unknown += 1
             self._shared.oddities.note("unknown", self._name, frame)
+
+    def _answered(self) -> None:
+        self._probing.answered()
+        if self._probing.proven:
+            self._shared.habit.answered()
 
     def _refused(self, refusal: Refusal | None) -> None:
         self._outbox.wake()

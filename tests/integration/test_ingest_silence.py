@@ -10,7 +10,7 @@ import pytest
 
 from hoga.exchanges.base import Heartbeat
 from services.ingest.connector import ExchangeConnector
-from services.ingest.line import Patience
+from services.ingest.line import BELIEVED, Patience
 from services.ingest.link import LATE_S
 from services.ingest.reader import PAUSED_NS
 from tests.integration.ingest_support import Connection, Venue, collecting, natives_of, until
@@ -203,3 +203,21 @@ async def test_every_connection_is_greeted_first(venue):
         for connection in venue.connections:
             assert [text for _, text in connection.texts][:2] == hello
             assert connection.subscribed == {"C000USDT"}
+
+
+async def test_a_link_that_falls_silent_before_it_has_answered_is_replaced_where_others_answered(venue):
+    exchange = venue.exchange(idle_timeout_s=NEVER_S)
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
+        slot = only_slot(connector)
+        await until(lambda: proven(connector))
+        venue.silent = True
+        venue.live[0].reset()
+        await until(lambda: slot.reconnects["silent"] == BELIEVED)
+        await until(lambda: slot.ready)
+        link = slot.link
+        await asyncio.sleep(3 * (QUICK.quiet_s + QUICK.answer_s))
+        assert slot.link is link, "it may have ceased to answer: now it is left in peace"
+        venue.silent = False
+        while not proven(connector):
+            await venue.deliver("C000USDT")
+            await asyncio.sleep(2 * QUICK.quiet_s)  # each silence is worth a question

@@ -53,6 +53,8 @@ class Said:
     life: Life | None = None
     number: int = 0
     """The life of its ids that the book was found true in; 0: none."""
+    levels: int = WHOLE
+    """Best levels a side that were found true."""
 
 
 class Judge(Oracle):
@@ -186,6 +188,7 @@ class Judge(Oracle):
             f"{best} levels are true of {len(book.bid_price)} bids and {len(book.ask_price)} asks"
         )
         if book.proven_levels and best >= book.proven_levels and self.record.suspect(key[0], book.native_symbol):
+            said.levels = book.proven_levels
             self.deep.append(f"beyond {book.proven_levels} levels: {text}")
         else:
             self.wrong.append(f"W {text}; after {self._cause(book)[1]}")
@@ -282,7 +285,7 @@ class Judge(Oracle):
         for frame in reversed(life.frames):
             known = by_ids and (frame.life, frame.view.seq) <= (number, book.sequence)
             if not known and (windowed or not by_ids):
-                known = agreeing(life, frame.view, book) == WHOLE
+                known = agreeing(life, frame.view, book) >= said.levels
             if known:
                 break
             missed_s = frame.sent_s

@@ -147,6 +147,24 @@ def test_deep_levels_count_apart_only_after_tampering(world: Callable[[str], Wor
     assert (len(here.judge.wrong), len(here.judge.deep)) == (2, 1)
 
 
+def test_a_book_that_is_wrong_below_its_proven_levels_is_judged_by_these_for_its_age(
+    world: Callable[[str], World],
+) -> None:
+    here = world("kraken")
+    for _ in range(int(2 * BUDGET_S / STEP_S)):
+        here.step()
+        here.record.struck_s[here.code, here.native] = time.monotonic()
+        book = here.book()
+        book.bid_size[15] += 1
+        here.publish(book)
+        here.judge.inspect()
+    assert here.judge.deep
+    assert here.judge.stale == []
+    here.step(int(BUDGET_S / STEP_S) + 4)
+    here.judge.inspect()
+    assert len(here.judge.stale) == 1
+
+
 @pytest.mark.parametrize("code", ["binance_spot", "kraken"])
 def test_a_live_book_that_stands_still_is_stale_once(world: Callable[[str], World], code: str) -> None:
     here = world(code)
