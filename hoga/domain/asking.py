@@ -3,7 +3,8 @@
 1. a request that brings nothing is repeated, less and less often;
 2. some requests may go out at once, further ones only as fast as `REFILL_NS` allows: one bad symbol must not use up
    the request budget of all;
-3. a more urgent wish overtakes a request that is already on its way.
+3. a more urgent wish overtakes a request that is already on its way;
+4. a first request may wait a moment for what makes it useful, or needless (`hurry`).
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class Asking:
         "_in_band",
         "_limit_ns",
         "_link",
-        "_priority",
         "_retry_ns",
         "_spent_ns",
+        "priority",
         "wanted",
     )
 
@@ -43,7 +44,7 @@ class Asking:
         self._retry_ns = retry_ns
         self._limit_ns = retry_limit_ns
         self.wanted = False
-        self._priority = URGENT
+        self.priority = URGENT
         self._attempt = 0
         self._at_ns = 0
         self._asked_ns = -AGAIN_NS
@@ -51,19 +52,31 @@ class Asking:
         """When everything that was spent is earned again; each request spends `REFILL_NS`."""
 
     def begin(self, priority: int, stamp: Stamp, *, wait_ns: int = 0) -> list[Action]:
-        """A snapshot is wanted from now on; `wait_ns` where one may come by itself."""
+        """A snapshot is wanted from now on; `wait_ns` where one may come by itself, or the stream makes it needless."""
         self.wanted = True
-        self._priority = priority
+        self.priority = priority
         self._attempt = 0
         wait_ns = max(wait_ns, self._spacing(stamp))
         self._at_ns = stamp.mono_ns + wait_ns
         return [] if wait_ns else [self._ask(stamp)]
 
+    @property
+    def unasked(self) -> bool:
+        """Wanted, but no request has gone out yet."""
+        return self.wanted and not self._attempt
+
+    def hurry(self, stamp: Stamp) -> list[Action]:
+        """What the first request has waited for is here."""
+        if not self.unasked:
+            return []
+        self._at_ns = min(self._at_ns, stamp.mono_ns + self._spacing(stamp))
+        return self.tick(stamp)
+
     def raise_to(self, priority: int) -> list[Action]:
         """The snapshot that is wanted has become more urgent."""
-        if priority >= self._priority:
+        if priority >= self.priority:
             return []
-        self._priority = priority
+        self.priority = priority
         return [RequestSnapshot(priority, self._attempt)] if self._attempt and not self._in_band else []
 
     def end(self) -> None:
@@ -89,7 +102,7 @@ class Asking:
         wait_ns = self._retry_ns << min(self._attempt - 1, 10)
         self._at_ns = stamp.mono_ns + min(wait_ns, self._limit_ns)
         return (
-            Resubscribe(self._attempt, self._link) if self._in_band else RequestSnapshot(self._priority, self._attempt)
+            Resubscribe(self._attempt, self._link) if self._in_band else RequestSnapshot(self.priority, self._attempt)
         )
 
     def _spacing(self, stamp: Stamp) -> int:

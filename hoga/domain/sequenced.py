@@ -1,6 +1,8 @@
 """The keeper for exchanges whose deltas carry ids, joined to a snapshot (by REST or in the stream).
 
-1. Join: deltas are buffered, a snapshot is asked for, and both are joined by proof (see `joining`).
+1. Join: deltas are buffered, a snapshot is asked for, and both are joined by proof (see `joining`). One by REST is
+   asked for when the first delta is there, since an earlier one may be too old for it; a quiet market has `PROOF_NS` to
+   speak. A delta that fits a book which only lacked proof that it is current makes the request needless.
 2. Reversal (an id goes backwards on its own link): the book is no longer LIVE, a fresh snapshot is joined.
 3. Gap: by policy CONTINUE the delta is applied and the book goes on as GAPPED while a snapshot is on its way;
    IGNORE goes on without healing; RESYNC withholds the book until a snapshot joins.
@@ -33,6 +35,8 @@ from hoga.domain.whole import crossed_note
 TOO_OLD_RETRY_NS = 300_000_000
 BY_ITSELF_NS = 2_000_000_000
 """How long the snapshot of a fresh subscription is waited for before it is asked for."""
+PROOF_NS = 500_000_000
+"""How long a snapshot by REST is put off for a delta that it can be joined to."""
 REMEMBERED_UPDATES = 64
 
 
@@ -224,7 +228,7 @@ class SequencedKeeper(Keeper):
         actions += self._count(verdict, update, before)
         if self._candidate is not None:
             actions += self._try_join(*self._candidate, stamp)
-        return actions
+        return actions + self._hurry(stamp)
 
     def _follow_unnumbered(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A delta without ids, as an exchange sent them before it had any: the checksum alone proves it."""
@@ -279,7 +283,7 @@ class SequencedKeeper(Keeper):
             self._set_base(State.GAPPED, f"{self.missing} ids are missing")
             if self.rules.gap_policy is GapPolicy.CONTINUE:
                 actions += self._want(LOW, stamp, (link, update))
-        return self._apply(update, link, stamp, actions)
+        return self._apply(update, link, stamp, actions) + self._hurry(stamp)
 
     def _counts(self, link: str) -> bool:
         """Whether what a link brings may be joined to a snapshot; one that was replaced as planned goes on a while."""
@@ -326,8 +330,9 @@ class SequencedKeeper(Keeper):
         return actions + self._published()
 
     def _settle(self, link: str) -> list[Action]:
-        """What a live link has just proven needs no snapshot from the stream."""
-        if not (self._in_band and self.wanting and self.state is State.LIVE and self._proves(link)):
+        """What a live link has just proven needs no snapshot from the stream, and none that was not asked for yet."""
+        needless = self._in_band or (self._asking.unasked and self._asking.priority == LOW)
+        if not (needless and self.wanting and self.state is State.LIVE and self._proves(link)):
             return []
         self._stop_wanting()
         return [Note(FactKind.RESYNC_FINISHED, f"the stream goes on at {self.sequence}", found=self.sequence)]
@@ -417,9 +422,16 @@ class SequencedKeeper(Keeper):
         if first is not None:
             self._buffer.add(*first, stamp.mono_ns)
         why = self.base_reason or self.stale_reason or "re-centring the proven range"
-        note = Note(FactKind.RESYNC_STARTED, why)
-        by_itself = self._in_band and self._fresh_link
-        return [note, *self._asking.begin(priority, stamp, wait_ns=BY_ITSELF_NS if by_itself else 0)]
+        wait_ns = (BY_ITSELF_NS if self._fresh_link else 0) if self._in_band else PROOF_NS
+        actions: list[Action] = [
+            Note(FactKind.RESYNC_STARTED, why),
+            *self._asking.begin(priority, stamp, wait_ns=wait_ns),
+        ]
+        return actions + self._hurry(stamp)
+
+    def _hurry(self, stamp: Stamp) -> list[Action]:
+        """Asks at once where there is a delta that a snapshot by REST can be joined to."""
+        return self._asking.hurry(stamp) if self._buffer.updates and not self._in_band else []
 
     def _stop_wanting(self) -> None:
         if self._auditing:

@@ -58,8 +58,16 @@ def asks_for_snapshot(actions) -> bool:
 
 
 class TestJoin:
-    def test_opening_asks_for_a_snapshot_at_once(self) -> None:
-        assert asks_for_snapshot(SequencedKeeper(KeeperRules()).open(at(0)))
+    def test_a_snapshot_is_asked_for_when_there_is_a_delta_to_join_it_to(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        assert not asks_for_snapshot(keeper.open(at(0)) + keeper.tick(at(100)))
+        assert asks_for_snapshot(keeper.receive(delta(9, 10), "a", at(101)))
+        assert not asks_for_snapshot(keeper.receive(delta(10, 11), "a", at(102)) + keeper.tick(at(600)))
+
+    def test_a_quiet_market_is_not_waited_for(self) -> None:
+        keeper = SequencedKeeper(KeeperRules())
+        keeper.open(at(0))
+        assert [ms for ms in range(0, 1_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))] == [500]
 
     def test_a_snapshot_that_nothing_proves_is_shown_but_not_live(self) -> None:
         keeper = SequencedKeeper(KeeperRules())
@@ -158,7 +166,7 @@ class TestJoin:
         keeper = SequencedKeeper(KeeperRules())
         keeper.open(at(0))
         asked = [ms for ms in range(0, 200_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))]
-        assert asked == [5000, 15_000, 35_000, 75_000, 135_000, 195_000]
+        assert asked == [500, 5_500, 15_500, 35_500, 75_500, 135_500, 195_500]
 
     def test_a_buffer_that_overflows_forgets_its_oldest_and_refuses_what_it_cannot_bridge(self) -> None:
         keeper = SequencedKeeper(KeeperRules(buffer_updates=3))
@@ -302,10 +310,28 @@ class TestStaleness:
     def test_a_quiet_book_after_a_reconnect_needs_two_equal_snapshots(self) -> None:
         keeper = live()
         lose_link(keeper)
-        assert asks_for_snapshot(regain_link(keeper))
-        keeper.snapshot(snapshot(10), 0, at(5))
+        assert not asks_for_snapshot(regain_link(keeper))
+        assert asks_for_snapshot(keeper.tick(at(600)))
+        keeper.snapshot(snapshot(10), 0, at(605))
         assert keeper.state is State.STALE
         keeper.snapshot(snapshot(10), 0, at(11_000))
+        assert keeper.state is State.LIVE
+
+    def test_a_delta_that_fits_after_a_reconnect_makes_a_snapshot_needless(self) -> None:
+        keeper = live()
+        lose_link(keeper)
+        regain_link(keeper)
+        actions = keeper.receive(delta(10, 11), "b", at(100))
+        assert keeper.state is State.LIVE
+        assert FactKind.RESYNC_FINISHED in kinds(actions)
+        assert not any(asks_for_snapshot(keeper.tick(at(ms))) for ms in range(100, 10_000, 100))
+
+    def test_and_one_that_does_not_fit_asks_for_one_at_once(self) -> None:
+        keeper = live()
+        lose_link(keeper)
+        regain_link(keeper)
+        assert asks_for_snapshot(keeper.receive(delta(11, 12), "b", at(100)))
+        keeper.snapshot(snapshot(12), 0, at(101))
         assert keeper.state is State.LIVE
 
     def test_a_planned_takeover_is_no_gap_though_the_new_link_is_faster(self) -> None:
@@ -355,8 +381,7 @@ class TestRecentre:
         assert keeper.state is State.LIVE
         assert keeper.book.bids_known == 3
         assert FactKind.RECENTRE in kinds(actions)
-        assert asks_for_snapshot(actions)
-        keeper.receive(delta(11, 12, [("98", "9")]), "a", at(4))
+        assert asks_for_snapshot(keeper.receive(delta(11, 12, [("98", "9")]), "a", at(4)))
         fresh = [(str(98 - n), "1") for n in range(5)]
         keeper.snapshot(snapshot(11, fresh, asks), 5, at(5))
         assert keeper.state is State.LIVE
@@ -367,10 +392,9 @@ class TestRecentre:
 class TestRejection:
     def test_a_rejected_frame_marks_the_book_and_asks_for_a_snapshot(self) -> None:
         keeper = live()
-        actions = keeper.reject(FrameError("json", "broken"), at(3))
+        keeper.reject(FrameError("json", "broken"), at(3))
         assert keeper.state is State.GAPPED
-        assert asks_for_snapshot(actions)
-        keeper.receive(delta(11, 12), "a", at(4))
+        assert asks_for_snapshot(keeper.receive(delta(11, 12), "a", at(4)))
         keeper.snapshot(snapshot(12), 0, at(5))
         assert keeper.state is State.LIVE
 
