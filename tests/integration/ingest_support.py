@@ -54,6 +54,8 @@ class Connection:
         self.pings: list[bytes] = []
         self.pongs: list[bytes] = []
         self.open = True
+        self.silent = False
+        """Questions of this client are not answered; those of other clients are."""
 
     def freeze(self) -> None:
         """Half open: the connection stays, and nobody reads it any more."""
@@ -229,7 +231,7 @@ class Venue:
             connection.pongs.append(bytes(data))
         elif kind is WSMsgType.PING:
             connection.pings.append(bytes(data))
-            if not self.silent:
+            if not (self.silent or connection.silent):
                 await connection.socket.pong(data)
         elif kind is WSMsgType.TEXT:
             connection.texts.append((time.monotonic(), data))
@@ -240,7 +242,7 @@ class Venue:
             elif request.get("method") in ("SUBSCRIBE", "UNSUBSCRIBE"):
                 connection.requests.append(request)
                 await self._subscription(connection, request)
-            elif request.get("method") == "LIST_SUBSCRIPTIONS" and not self.silent:
+            elif request.get("method") == "LIST_SUBSCRIPTIONS" and not (self.silent or connection.silent):
                 await connection.socket.send_str(msgspec.json.encode({"result": [], "id": request["id"]}).decode())
 
     async def _subscription(self, connection: Connection, request: dict[str, Any]) -> None:
