@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -139,9 +140,9 @@ async def test_a_flood_of_nonsense_ends_the_link(venue):
     async with collecting(venue, ["C000-USDT"], patience=QUICK) as connector:
         first = venue.live[0]
         while first.open:
-            for _ in range(150):
+            for _ in range(100):  # evenly, so that no look falls between two bursts
                 await venue.send(first, b"nonsense")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.005)
         await until(lambda: connector.parts.pool.reconnects.get("flood") == 1)
         await until(lambda: venue.live and venue.live[-1].subscribed == {"C000USDT"})
 
@@ -183,7 +184,8 @@ async def test_a_subscription_that_is_not_answered_is_asked_again_and_then_the_l
 
 async def test_a_symbol_that_delivers_counts_as_accepted_even_without_an_answer(venue):
     venue.deaf = True
-    connector = ExchangeConnector(venue.exchange(), venue.settings(), patience=QUICK)
+    # Its frame comes long before it would be asked for again.
+    connector = ExchangeConnector(venue.exchange(), venue.settings(), patience=replace(QUICK, ack_s=10.0))
     try:
         assert await connector.connect()
         connector.collect({"C000-USDT": ""})

@@ -131,7 +131,10 @@ async def test_a_planned_replacement_misses_no_id(venue, trigger):
         after = len(recorder.frames())
         await until(lambda: len(recorder.frames()) > after + 30)
         assert {state for state, _ in states} == {CONNECTED}
-        assert connector.parts.pool.reconnects == {"replaced": 1}
+        # A successor grows old as well: how many there were is a matter of time.
+        replaced = connector.parts.pool.reconnects["replaced"]
+        assert connector.parts.pool.reconnects == {"replaced": replaced}
+        assert replaced == 1 or (trigger == "lifetime" and replaced > 1)
     check_link_seqs(recorder.frames())
     for symbol in symbols_of(natives):
         frames = recorder.frames(symbol)
