@@ -43,6 +43,9 @@ async def newest(books: AsyncIterator[BookView], state: State = State.LIVE) -> B
 async def test_a_late_joiner_gets_the_current_book_then_the_live_ones(server: NatsServer, publisher: Publisher) -> None:
     for _ in range(3):
         publisher.book()
+    async with Client(server.url) as client:
+        while (kept := await client.book("binance_spot", "BTC-USDT")) is None or kept.revision < 3:
+            await asyncio.sleep(0.02)  # until the stream has taken the last one
     async with Client(server.url) as client, client.books("binance_spot", "BTC-USDT", conflate=False) as books:
         first = await newest(books)
         assert (first.revision, first.lost) == (3, 0)

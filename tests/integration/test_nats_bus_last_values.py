@@ -65,6 +65,13 @@ async def all_seen(received: Received, number: int) -> None:
     await received.until(lambda: all(received.of(subject)[-1:] == [b"%d" % number] for subject in SUBJECTS))
 
 
+async def kept(bus: NatsBus, subject: str, payload: bytes) -> None:
+    """Waits until the stream has it: subscribers of the subject may get it a little earlier."""
+    async with asyncio.timeout(PATIENCE_S):
+        while await bus.last("BOOKS", subject) != payload:
+            await asyncio.sleep(0.005)
+
+
 async def test_joiners_amid_traffic_never_see_a_subject_repeat_or_go_back(server: NatsServer) -> None:
     async with bus_on(server) as sender, bus_on(server) as receiver:
         await with_stream(sender)
@@ -182,7 +189,8 @@ async def test_a_stream_made_anew_on_a_living_server_is_followed(
         await with_stream(sender)
         sender.publish("b.1", b"new")
         await received.payload(b"new")
-        assert received.of("b.1") == [b"2", b"new"]
+        # The rounds before the last may have been on their way still when the receiver came.
+        assert received.of("b.1")[-2:] == [b"2", b"new"]
 
 
 async def test_a_lost_delivery_is_noticed_and_made_good(server: NatsServer) -> None:
@@ -237,7 +245,7 @@ async def test_one_value_can_be_read(server: NatsServer) -> None:
         bus.publish("b.1", b"old")
         bus.publish("b.1", b"new")
         await received.payload(b"new")
-        assert await bus.last("BOOKS", "b.1") == b"new"
+        await kept(bus, "b.1", b"new")
         assert await bus.last("BOOKS", "b.2") is None
 
 
@@ -252,7 +260,7 @@ async def test_ensuring_a_stream_again_changes_it_and_keeps_its_values(server: N
         bus.publish("c.1", b"2")
         await received.payload(b"2")
         assert await bus.last("BOOKS", "b.1") == b"1"
-        assert await bus.last("BOOKS", "c.1") == b"2"
+        await kept(bus, "c.1", b"2")
 
 
 async def test_a_stream_that_the_server_refuses_says_why(server: NatsServer) -> None:
