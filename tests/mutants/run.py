@@ -1,35 +1,73 @@
 """Hand-made bugs, one at a time: is each caught by the suite? `python -m tests.mutants.run [--only NAME …] [--jobs N]`
 
-The tree is copied, one mutant is applied to the copy, and the tests that guard its part are run there. A mutant that
-survives, or that no longer applies because the code has changed, is a failure. The copy is tested unchanged first:
-a suite that fails anyway catches nothing.
+The tree is copied, one mutant is applied to the copy, and the tests that guard its part are run there. A mutant is
+caught where a test fails; that the tests cannot be run, or do not end, is no catch. The copy is tested unchanged too:
+a suite that fails anyway catches nothing. Ends with 1 unless every mutant is caught.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.support import tapes
 
 ROOT = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "logs", "run")
 PATIENCE_S = 900.0
+PASSED, FAILED = 0, 1
+"""What pytest ends with; anything else says that the tests could not be run."""
 
 
-@dataclass
+class Fate(Enum):
+    CAUGHT = "caught"
+    SURVIVED = "SURVIVED"
+    OUTDATED = "OUTDATED"
+    """The code it changes has changed."""
+    UNTRIED = "UNTRIED"
+    """Its tests could not be run."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     mutant: Mutant
-    caught: bool
+    fate: Fate
     seconds: float
     detail: str
+
+    def __str__(self) -> str:
+        return f"{self.fate.value:8}  {self.mutant.name:26} {self.seconds:4.0f} s  {self.detail}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int | None
+    """None: it did not end."""
+    output: str
+    seconds: float
+
+    @property
+    def fate(self) -> Fate:
+        return {PASSED: Fate.SURVIVED, FAILED: Fate.CAUGHT}.get(self.code, Fate.UNTRIED)
+
+    @property
+    def detail(self) -> str:
+        """The first test that failed, or what is wrong."""
+        if self.code is None:
+            return f"the tests did not end within {PATIENCE_S:.0f} s"
+        lines = [line for line in self.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return lines[0].split(" - ")[0] if lines else f"pytest ended with {self.code}"
 
 
 def main() -> int:
@@ -40,77 +78,87 @@ def main() -> int:
     args = parser.parse_args()
     if args.list:
         for mutant in MUTANTS:
-            print(f"{mutant.name:32} {mutant.file}: {mutant.what}")
+            print(f"{mutant.name:26} {mutant.file}: {mutant.what}")
         return 0
     chosen = [mutant for mutant in MUTANTS if not args.only or mutant.name in args.only]
     unknown = set(args.only) - {mutant.name for mutant in MUTANTS}
     if unknown:
         parser.error(f"no such mutant: {', '.join(sorted(unknown))}; see --list")
-    with tempfile.TemporaryDirectory(prefix="hoga-mutants-") as folder:
-        sound = _baseline(Path(folder) / "sound", chosen)
-        if sound:
-            print(f"the tests fail without any mutant:\n{sound}")
-            return 1
-        with ThreadPoolExecutor(args.jobs) as pool:
-            verdicts = list(pool.map(lambda mutant: _try(Path(folder), mutant), chosen))
-    missed = [verdict for verdict in verdicts if not verdict.caught]
-    print(f"\n{len(verdicts) - len(missed)} of {len(verdicts)} mutants caught")
-    for verdict in missed:
-        print(f"MISSED {verdict.mutant.name}: {verdict.mutant.what} ({verdict.detail})")
-    return 1 if missed else 0
+    with tempfile.TemporaryDirectory(prefix="hoga-mutants-") as folder, ThreadPoolExecutor(args.jobs) as pool:
+        tree = Path(folder) / "tree"
+        _copy(ROOT, tree)  # once, so that the sources may be edited meanwhile
+        unchanged = pool.submit(_baseline, tree, chosen)
+        verdicts = list(pool.map(lambda mutant: _try(tree, mutant), chosen))
+        sound = unchanged.result()
+    return _conclude(sound, verdicts)
 
 
-def _baseline(copy: Path, chosen: list[Mutant]) -> str:
-    """The end of the output where the unchanged tree fails, else empty."""
-    tests = sorted({test for mutant in chosen for test in mutant.tests})
-    _copy(copy)
-    passed, output, seconds = _pytest(copy, tests)
-    print(f"unchanged tree: {'passed' if passed else 'FAILED'} in {seconds:.0f} s", flush=True)
+def _conclude(sound: Outcome, verdicts: list[Verdict]) -> int:
+    """Prints what is to be mended and the count; returns the exit code."""
+    at_large = [verdict for verdict in verdicts if verdict.fate is not Fate.CAUGHT]
+    if at_large:
+        print("\nnot caught:")
+    for verdict in at_large:
+        print(f"  {verdict.mutant.name}: {verdict.mutant.what} ({verdict.mutant.file}; {verdict.detail})")
+    if sound.code != PASSED:
+        print(f"\n{sound.output[-3000:]}\nthe tests fail without any mutant, so that nothing is caught")
+        return 1
+    counts = Counter(verdict.fate for verdict in verdicts)
+    print(f"\n{len(verdicts)} mutants: " + ", ".join(f"{counts[fate]} {fate.value.lower()}" for fate in Fate))
+    return 1 if at_large else 0
+
+
+def _baseline(tree: Path, chosen: list[Mutant]) -> Outcome:
+    """All tests of the chosen mutants on the unchanged tree."""
+    copy = tree.with_name("unchanged")
+    _copy(tree, copy)
+    outcome = _pytest(copy, sorted({test for mutant in chosen for test in mutant.tests}))
+    mark = "sound" if outcome.code == PASSED else "UNSOUND"
+    said = outcome.output.splitlines()[-1:] if outcome.code == PASSED else [outcome.detail]
+    print(f"{mark:8}  {'(no mutant)':26} {outcome.seconds:4.0f} s  {''.join(said)}", flush=True)
     shutil.rmtree(copy)
-    return "" if passed else output[-3000:]
+    return outcome
 
 
-def _try(folder: Path, mutant: Mutant) -> Verdict:
-    copy = folder / mutant.name
-    _copy(copy)
+def _try(tree: Path, mutant: Mutant) -> Verdict:
+    copy = tree.with_name(mutant.name)
+    _copy(tree, copy)
     path = copy / mutant.file
     text = path.read_text()
     if text.count(mutant.old) != 1:
         detail = f"the code to change stands {text.count(mutant.old)} times in {mutant.file}, not once"
-        verdict = Verdict(mutant, False, 0.0, detail)
+        verdict = Verdict(mutant, Fate.OUTDATED, 0.0, detail)
     else:
         path.write_text(text.replace(mutant.old, mutant.new))
-        passed, output, seconds = _pytest(copy, list(mutant.tests))
-        lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        verdict = Verdict(mutant, not passed, seconds, lines[0][:110] if lines else "no test failed")
+        outcome = _pytest(copy, list(mutant.tests))
+        verdict = Verdict(mutant, outcome.fate, outcome.seconds, outcome.detail)
     shutil.rmtree(copy)
-    mark = "caught" if verdict.caught else "MISSED"
-    print(f"{mark}  {mutant.name:32} {verdict.seconds:5.0f} s  {verdict.detail}", flush=True)
+    print(verdict, flush=True)
     return verdict
 
 
-def _copy(target: Path) -> None:
-    shutil.copytree(ROOT, target, ignore=LEFT_OUT)
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, ignore=LEFT_OUT)
 
 
-def _pytest(copy: Path, tests: list[str]) -> tuple[bool, str, float]:
-    """(passed, output, seconds); the copy's own packages are imported, not the installed ones."""
+def _pytest(copy: Path, tests: list[str]) -> Outcome:
+    """The copy's own packages are imported, not the installed ones."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "tests.mutants.hurry", "--no-header"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     try:
         done = subprocess.run(
             command, cwd=copy, env=_environment(copy), capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return False, "FAILED (no end within the patience)", time.monotonic() - began
-    return done.returncode == 0, done.stdout + done.stderr, time.monotonic() - began
+        return Outcome(None, "", time.monotonic() - began)
+    return Outcome(done.returncode, done.stdout + done.stderr, time.monotonic() - began)
 
 
 def _environment(copy: Path) -> dict[str, str]:
-    import os
-
-    tapes = os.environ.get("HOGA_TAPES") or str(ROOT.parent / "shared" / "tapes")
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "HOGA_TAPES": tapes}
+    recorded = tapes.folder()
+    named = {"HOGA_TAPES": str(recorded.resolve())} if recorded else {}
+    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", **named}
 
 
 if __name__ == "__main__":

@@ -242,6 +242,18 @@ async def test_a_link_that_lost_frames_proves_nothing_until_it_delivers(make) ->
     assert world.requests == [], "what fits the book proves it"
 
 
+async def test_frames_lost_on_the_bus_are_counted_and_announced_once_and_repeated_ones_are_not(make) -> None:
+    world = await make()
+    events: list[pb.BookEvent] = []
+    await world.bus.subscribe(subjects.event("*"), lambda _, payload: events.append(pb.BookEvent.FromString(payload)))
+    world.link()
+    for link_seq in (1, 2, 5, 6, 6, 7):
+        world.raw(upbit(100, 101, NOW_MS + link_seq), link_seq=link_seq)
+    await world.settle()
+    assert [event.count for event in events if event.kind == pb.BookEvent.Kind.KIND_BUS_LOSS] == [2]
+    assert world.validator.desks["upbit"].entries["BTC-KRW"].keeper.counters.bus_lost == 2
+
+
 async def test_sizes_beyond_the_wire_shorten_the_book_and_say_so(make) -> None:
     world = await make()
     world.link()
