@@ -245,10 +245,12 @@ class Link:
             if slow != (probing.behind_s(now_s) > LATE_S):
                 slow = not slow
                 self._on_late()
+            expected = probing.expected
             why = probing.verdict(now_s, self._last_s(), self._outbox.writing_s)
-            if why and not self._receives(socket, now_s):
-                if not probing.proven:
-                    self._shared.habit.failed()
+            ends = why and not self._receives(socket, now_s)
+            if expected and not probing.proven and (ends or not probing.expected):
+                self._shared.habit.failed()
+            if ends:
                 self.end(EndKind.SILENT, why)
             elif now_s >= look_s:
                 look_s = now_s + patience.look_s

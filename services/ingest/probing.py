@@ -12,8 +12,9 @@ and later. An answer waits in line behind the frames that were sent before it, s
 5. While a question is open on a link that answers, its frames are `behind_s` late at least. Where it stays open for
    `hopeless_s` a fresh connection is the better one.
 6. On a link that has never answered, only the exchange's idle timeout counts: not every exchange answers. Where the
-   links before it did (`expected`), it is held to rules 3 and 4 from its first moment: it may fall silent before it has
-   had a chance to answer.
+   links before it did (`expected`), it is held to an answer from its first moment, as it may fall silent or be slow
+   before it has had a chance to give one. It is not ended for being late (its first frames may be many megabytes):
+   after `hopeless_s` it is one that does not answer.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Probing:
 
     def behind_s(self, now_s: float) -> float:
         """How late frames are at least, by the time they are read; 0 where that is not known."""
-        return now_s - self._open_s if self.proven and self._open_s is not None else 0.0
+        answers = self.proven or self.expected
+        return now_s - self._open_s if answers and self._open_s is not None else 0.0
 
     def verdict(self, now_s: float, last_s: float, writing_s: float | None) -> str:
         """Why the link is dead, "" while it is not. `writing_s`: since when a write is under way, if one is."""
@@ -82,6 +84,9 @@ class Probing:
         if self._asked_s is not None and self._asked_s >= last_s and now_s - self._asked_s > self.answer_s:
             return f"a question was not answered for {self.answer_s:g} s, and nothing else arrived"
         if self.behind_s(now_s) > self._hopeless_s:
+            if not self.proven:
+                self.expected = False
+                return ""
             return f"a question was not answered for {self._hopeless_s:g} s, so what arrives is as old"
         if writing_s is not None and now_s - max(writing_s, last_s) > self._quiet_s + self.answer_s:
             return f"a write hung for {now_s - writing_s:.1f} s, and nothing arrived"

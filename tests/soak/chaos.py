@@ -115,7 +115,11 @@ async def soak(args: argparse.Namespace, folder: Path, command: str) -> report.R
     record = Record(simulator)
     judge = Judge(simulator, record)
     twofold = supported()[1::2]
-    env = {"HOGA_INGEST_BACKOFF_MAX_S": "4", "HOGA_INGEST_CONNECT_TIMEOUT_S": "4"}
+    env = {
+        "HOGA_INGEST_BACKOFF_MAX_S": "4",
+        "HOGA_INGEST_CONNECT_TIMEOUT_S": "4",
+        "HOGA_UNIVERSE_REFRESH_S": "30",  # each costs two snapshots of Binance; 300 s is the default
+    }
     pipeline = ProxiedPipeline(folder, simulator, env, twofold)
     pipeline.oracle = judge
     gauges = Gauges(pipeline.pids, lambda late_s: judge.blind(late_s + 3))

@@ -56,14 +56,25 @@ def test_a_link_that_never_answers_is_left_to_the_idle_timeout():
     assert made.verdict(IDLE + 0.1, 0.0, None) == "nothing arrived for 15 s"
 
 
-def test_a_link_whose_forerunners_answered_is_held_to_it_at_once_but_is_not_called_late():
+def expected() -> Probing:
+    """Connected and asked at 0, where the links before it answered."""
     made = Probing(quiet_s=QUIET, answer_s=ANSWER, idle_s=IDLE, hopeless_s=HOPELESS, expected=True)
     made.asked(0.0)
-    assert made.behind_s(HOPELESS + 1) == 0.0, "its first frames may be many megabytes"
-    assert made.verdict(HOPELESS + 1, HOPELESS, None) == ""
+    return made
+
+
+def test_a_link_whose_forerunners_answered_is_held_to_it_from_its_first_moment():
+    made = expected()
     assert made.verdict(ANSWER, 0.0, None) == ""
     assert "not answered for 2 s" in made.verdict(ANSWER + 0.1, 0.0, None)
-    assert not made.proven
+
+
+def test_and_is_called_late_for_a_while_but_never_ended_for_it():
+    made = expected()
+    assert made.behind_s(HOPELESS) == HOPELESS
+    assert made.verdict(HOPELESS + 1, HOPELESS, None) == "", "its first frames may be many megabytes"
+    assert made.behind_s(HOPELESS + 1) == 0.0
+    assert not made.expected
 
 
 def test_a_sign_of_life_that_answers_nothing_proves_nothing():
