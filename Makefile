@@ -35,8 +35,9 @@ check: $(VENV)/.dev  ## lint, types, import contracts, protobuf lint and breakin
 stack: $(VENV)/.dev  ## bring up docker-compose.yml for real and test it (needs a Docker engine, or makes one on Debian)
 	HOGA_STACK=1 $(BIN)/python -m pytest tests/stack $(PYTEST_ARGS)
 
-soak: $(VENV)/.dev  ## random faults against real processes and all simulated exchanges: MINUTES=60 SEED=… REPORT=docs/reports/soak.md
-	$(BIN)/python -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --report $(REPORT)
+soak: $(VENV)/.dev  ## random faults against real processes and all simulated exchanges: MINUTES=60 SEED=… REPEATS=… (of each measured scenario) REPORT=docs/reports/soak.md
+	$(BIN)/python -m tests.soak.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) \
+		$(if $(REPEATS),--repeats $(REPEATS)) --report $(REPORT)
 
 sim: $(VENV)/.dev  ## simulate many seeded worlds of faults in virtual time: SEEDS=2000 JOBS=2
 	$(BIN)/python -m tests.sim.run --seeds $(SEEDS) --jobs $(JOBS) $(SIM_ARGS)

@@ -175,7 +175,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[], help="nothing but these faults")
     parser.add_argument("--measures", action="store_true", help="nothing but the measured scenarios")
     args = parser.parse_args()
-    command = args.command or f"make soak MINUTES={args.minutes:g} SEED={args.seed}"
+    repeats = f" REPEATS={args.repeats}" if args.repeats else ""
+    command = args.command or f"make soak MINUTES={args.minutes:g} SEED={args.seed}{repeats}"
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%T")
     logging.getLogger("hoga.runtime.nats_bus").setLevel(logging.INFO)
     folder = Path(tempfile.mkdtemp(prefix="hoga-soak-"))
