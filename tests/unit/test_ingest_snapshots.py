@@ -144,13 +144,13 @@ async def test_a_failure_is_repeated_when_the_exchange_allows_it():
 async def test_a_failure_is_not_repeated_before_the_exchange_allows_it():
     async with World(Rest()) as world:
         world.rest.fail["S0USDT"] = [RestError("slow down", status=429, retry_after_s=0.4)]
+        asked_s = time.monotonic()
         world.ask(0)
         await world.until(lambda: world.snapshots.counts["failed"] == 1)
-        failed_s = time.monotonic()
         # Asking again does not shorten it.
         world.ask(0, priority=0)
         await world.until(lambda: world.published)
-        assert time.monotonic() - failed_s > 0.35
+        assert time.monotonic() - asked_s > 0.39  # it can only be late
         assert world.rest.started == ["S0USDT"] * 2
 
 
