@@ -21,8 +21,12 @@ IN_BAND = (
     "tests/unit/test_sequenced_in_band.py",
     "tests/properties/test_in_band_properties.py",
 )
-EXCHANGES = ("tests/contract",)
-DESK = ("tests/unit/test_validator_coverage.py", "tests/unit/test_validator_desk.py")
+EXCHANGES = ("tests/contract/test_exchanges.py", "tests/contract/test_tapes.py")
+DESK = (
+    "tests/unit/test_validator_coverage.py",
+    "tests/unit/test_validator_desk.py",
+    "tests/unit/test_validator_desk_instruments.py",
+)
 LANES = ("tests/unit/test_ingest_lane.py",)
 
 
@@ -187,7 +191,7 @@ MUTANTS = (
         LINE,
         "        if line.depth:\n            line.book.truncate(line.depth)\n        if line.texts",
         "        if line.depth < 0:\n            line.book.truncate(line.depth)\n        if line.texts",
-        (*LINES, *EXCHANGES),
+        LINES,
     ),
     Mutant(
         "checksum-unread",

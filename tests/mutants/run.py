@@ -66,6 +66,8 @@ class Outcome:
         """The first test that failed, or what is wrong."""
         if self.code is None:
             return f"the tests did not end within {PATIENCE_S:.0f} s"
+        if self.code == PASSED:
+            return "no test failed"
         lines = [line for line in self.output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
         return lines[0].split(" - ")[0] if lines else f"pytest ended with {self.code}"
 

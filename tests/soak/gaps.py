@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from hoga.exchanges import registry
 from hoga.wire import pb
 from tests.soak.record import Record
+from tests.soak.trail import Trail
 
 PATIENCE_S = 10.0
 FOLLOWED_S = 3.0
@@ -39,8 +40,9 @@ class Loss:
 
 
 class Gaps:
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, trail: Trail) -> None:
         self._record = record
+        self._trail = trail
         self.injected: Counter[str] = Counter()
         """Losses by exchange; frames lost in a row are one."""
         self.noticed: Counter[str] = Counter()
@@ -62,6 +64,7 @@ class Gaps:
 
     def lost(self, code: str, native: str) -> None:
         """A frame of a market reached nobody."""
+        self._trail.add(f"{code} {native}", "a frame is lost on purpose")
         if not registry.get(code).traits.verified:
             return
         loss = self._open.get((code, native))
@@ -123,4 +126,5 @@ class Gaps:
             else:
                 ago_s = now - loss.began_s
                 self.missed.append(f"G {code} {native}: {loss.frames} frames lost {ago_s:.0f} s ago, nothing said so")
+                self._trail.tell(self.missed[-1], code, native)
             del self._open[code, native]

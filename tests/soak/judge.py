@@ -61,8 +61,8 @@ class Judge(Oracle):
     def __init__(self, simulator: WatchedServer, record: Record) -> None:
         super().__init__(simulator)
         self.record = record
-        self.gaps = Gaps(record)
         self.trail = Trail()
+        self.gaps = Gaps(record, self.trail)
         record.on_strike = self._struck
         self.stale: list[str] = []
         self.deep: list[str] = []
@@ -192,7 +192,7 @@ class Judge(Oracle):
             self.deep.append(f"beyond {book.proven_levels} levels: {text}")
         else:
             self.wrong.append(f"W {text}; after {self._cause(book)[1]}")
-            self.trail.tell(self.wrong[-1], *key, book.native_symbol)
+            self.trail.tell(self.wrong[-1], key[0], book.native_symbol)
 
     def _agree(self, life: Life, book: pb.OrderBook) -> tuple[int, int, bool]:
         """(levels a side that are true at the book's own point, life of the ids, whether that moment is forgotten)."""
@@ -267,7 +267,7 @@ class Judge(Oracle):
                 f"{book.revision}, said {now - self.said[key].arrived_s:.1f} s ago, after {self._cause(book)[1]}, "
                 f"{time.strftime('%T')}"
             )
-            self.trail.tell(self.stale[-1], *key, native)
+            self.trail.tell(self.stale[-1], key[0], native)
 
     def lag(self, key: Key, now: float) -> tuple[float, float, str]:
         """(how long it lacks something, when what it holds was sent, what sort of market); 0 where nothing lacks."""

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 
 from hoga.wire import pb
 
-KEPT = 60
+KEPT = 120
 """Lines of each book, and of each exchange."""
 MOST_TOLD = 12
 """Accusations that are explained in one run."""
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 class Trail:
     def __init__(self) -> None:
         self._lines: dict[str, deque[tuple[float, str]]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._symbols: dict[tuple[str, str], str] = {}
         self._links: dict[tuple[str, str, str], str] = {}
         self._told = 0
 
@@ -33,6 +34,7 @@ class Trail:
         state = pb.BookState.Name(book.state).removeprefix("BOOK_STATE_")
         age_s = (book.publish_time_ns - book.receive_time_ns) / 1e9
         text = f"{state} {book.epoch % 1000}/{book.revision} seq {book.sequence} received {age_s:.2f} s before"
+        self._symbols[book.exchange, book.native_symbol] = book.symbol
         self.add(f"{book.exchange} {book.symbol}", f"{text} {book.reason}")
 
     def event(self, event: pb.BookEvent) -> None:
@@ -49,10 +51,11 @@ class Trail:
             self._links[where] = text
             self.add(status.exchange, text)
 
-    def tell(self, accusation: str, exchange: str, symbol: str, native: str) -> None:
+    def tell(self, accusation: str, exchange: str, native: str) -> None:
         self._told += 1
         if self._told > MOST_TOLD:
             return
+        symbol = self._symbols.get((exchange, native), native)
         wheres = {"*", exchange, f"{exchange} {symbol}", f"{exchange} {native}"}
         lines = sorted(line for where in wheres for line in self._lines[where])
         told = [f"  {_clock(at_s)} {text}" for at_s, text in lines]

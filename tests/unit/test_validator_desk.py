@@ -7,13 +7,19 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import State
+from hoga.exchanges.registry import EXCHANGES
+from hoga.runtime.books import make_keeper
 from hoga.runtime.config import load_settings
 from hoga.runtime.health import HealthBoard
 from hoga.runtime.service import ServiceContext
 from hoga.testing.fake_bus import FakeBus
 from hoga.wire import books, pb, subjects
+from services.validator.entry import Entry
 from services.validator.service import Validator
 
 MS = 1_000_000
@@ -252,6 +258,23 @@ async def test_frames_lost_on_the_bus_are_counted_and_announced_once_and_repeate
     await world.settle()
     assert [event.count for event in events if event.kind == pb.BookEvent.Kind.KIND_BUS_LOSS] == [2]
     assert world.validator.desks["upbit"].entries["BTC-KRW"].keeper.counters.bus_lost == 2
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 30))))
+def test_every_lost_frame_of_a_link_is_counted_once_and_a_repeated_one_is_told(arrivals) -> None:
+    exchange = EXCHANGES["upbit"]
+    entry = Entry(exchange, "BTC-KRW", make_keeper(exchange, KeeperRules()), epoch=1)
+    heard: dict[str, list[int]] = {"a": [], "b": []}
+    lost = {"a": 0, "b": 0}
+    for link, number in arrivals:
+        found = entry.lost_before(link, number)
+        assert (found < 0) == (number <= max(heard[link], default=0))
+        if found >= 0:
+            lost[link] += found
+            heard[link].append(number)
+    for link, numbers in heard.items():
+        whole = set(range(numbers[0], numbers[-1] + 1)) if numbers else set()
+        assert lost[link] == len(whole - set(numbers))
 
 
 async def test_sizes_beyond_the_wire_shorten_the_book_and_say_so(make) -> None:
