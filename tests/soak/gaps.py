@@ -1,7 +1,8 @@
 """Frames that were lost on purpose against what was noticed, and gaps that were announced without a reason.
 
 A loss counts as noticed when anything but a LIVE book or an event about the symbol follows it, as superseded when the
-subscription began anew or another fault hit the same books meanwhile, and as missed when the market went on for
+subscription began anew, another fault hit the same books meanwhile or a REST snapshot held it before the next frame
+would have betrayed it, and as missed when the market went on for
 `PATIENCE_S` with none of these. Where only the best levels are proven a loss below them may stay unseen.
 """
 
@@ -12,6 +13,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from hoga.exchanges import registry
+from hoga.exchanges.base import BookStart
 from hoga.wire import pb
 from tests.soak.record import Record
 from tests.soak.trail import Trail
@@ -37,6 +39,8 @@ class Loss:
     native: str
     began_s: float
     frames: int = 1
+    held: bool = False
+    """A snapshot from which books are joined came after it, and before any other frame."""
 
 
 class Gaps:
@@ -73,7 +77,14 @@ class Gaps:
             self._open[code, native] = Loss(native, time.monotonic())
         else:
             loss.frames += 1
-            loss.began_s = time.monotonic()
+            loss.began_s, loss.held = time.monotonic(), False
+
+    def snapshot(self, code: str, native: str) -> None:
+        """A REST snapshot of a market was sent."""
+        loss = self._open.get((code, native))
+        joined = registry.get(code).traits.start is BookStart.REST
+        if loss is not None and joined and self._record.delivered_s[code, native] < loss.began_s:
+            loss.held = True
 
     def excuse(self, where: str, seconds: float) -> None:
         """A fault that can make gaps: on "*", an exchange, or "exchange native"."""
@@ -117,7 +128,7 @@ class Gaps:
             shaken_s = max(self._shaken_s[where] for where in ("*", code, f"{code} {native}"))
             if now < loss.began_s + PATIENCE_S:
                 continue
-            if shaken_s > loss.began_s - 5 or self._record.snapshot_since(code, native, loss.began_s):
+            if loss.held or shaken_s > loss.began_s - 5 or self._record.snapshot_since(code, native, loss.began_s):
                 self.superseded[code] += 1
             elif self._record.delivered_s[code, native] < loss.began_s + FOLLOWED_S:
                 continue

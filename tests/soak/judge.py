@@ -64,6 +64,7 @@ class Judge(Oracle):
         self.trail = Trail()
         self.gaps = Gaps(record, self.trail)
         record.on_strike = self._struck
+        simulator.on_snapshot = self.gaps.snapshot
         self.stale: list[str] = []
         self.deep: list[str] = []
         """Wrong beyond the proven levels."""

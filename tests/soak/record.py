@@ -99,11 +99,15 @@ class WatchedServer(SimulatorServer):
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.bans = Bans()
+        self.on_snapshot: Callable[[str, str], None] = lambda code, native: None
+        """(code, native), when a REST request about one market was answered."""
 
     async def _answer(self, venue: Desk, call: Call) -> Answer:
         self.bans.request(venue.code, call.path, time.monotonic())
         answer = await super()._answer(venue, call)
         self.bans.answered(venue.code, answer, time.monotonic())
+        if answer.status == 200 and (native := call.query.get("symbol")):
+            self.on_snapshot(venue.code, native)
         return answer
 
 

@@ -249,6 +249,28 @@ def test_a_loss_is_noticed_or_missed(world: Callable[[str], World]) -> None:
     assert (gaps.injected.total(), gaps.noticed.total(), len(gaps.missed)) == (2, 1, 1)
 
 
+@pytest.mark.parametrize(("code", "frame_first", "superseded"), [
+    ("binance_spot", False, 1), ("binance_spot", True, 0), ("bybit_spot", False, 0),
+])  # fmt: skip
+def test_a_loss_that_the_next_rest_snapshot_holds_needs_no_notice(
+    world: Callable[[str], World], code: str, frame_first: bool, superseded: int
+) -> None:
+    here = world(code)
+    here.step(3)
+    here.publish(here.book())
+    gaps = here.judge.gaps
+    here.clock[0] += 1
+    gaps.lost(here.code, here.native)
+    here.clock[0] += 1
+    if frame_first:
+        here.record.delivered_s[here.code, here.native] = time.monotonic()
+    here.server.on_snapshot(here.code, here.native)
+    here.record.delivered_s[here.code, here.native] = time.monotonic() + 5
+    here.clock[0] += 20
+    gaps.settle()
+    assert (gaps.superseded.total(), len(gaps.missed)) == (superseded, 1 - superseded)
+
+
 def test_a_gap_without_a_loss_is_false(world: Callable[[str], World]) -> None:
     here = world("binance_spot")
     here.step(3)
