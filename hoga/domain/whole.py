@@ -2,7 +2,8 @@
 
 1. a frame replaces the book where its time is not older; an older one is dropped and counted, unless nothing newer
    has arrived for a while: then the exchange's clock was set back (or ran ahead before) and arrival decides, unless
-   it is a second line that is merely late: its own times go forward;
+   it is a second line that is merely late: its own times go forward; where nothing at all follows what was dropped,
+   nobody knows which is the newest: the book is STALE, and a snapshot not older than what was dropped decides;
 2. a frame equal to the last one is counted and changes nothing;
 3. a frame that is crossed in itself, or cannot be read, is rejected: the book before it is no longer known to be
    current, so it is STALE until the next good frame;
@@ -42,6 +43,10 @@ class WholeBookKeeper(Keeper):
         """The link that brought the book."""
         self._prove_by_ns = 0
         """When a new link must have brought something, 0 where none has to."""
+        self._dropped_at_ns = 0
+        """When the first frame was dropped as older since the book last went forward; 0: none was."""
+        self._dropped_time_ns = 0
+        """The exchange time of the newest of these."""
         self.base_reason = "waiting for the first frame"
 
     def open(self, stamp: Stamp) -> list[Action]:
@@ -56,6 +61,9 @@ class WholeBookKeeper(Keeper):
         late = self._late(update, link)
         if update.exchange_time_ns < self.exchange_time_ns and (late or stamp.mono_ns - self._moved_ns < CLOCK_NS):
             self.counters.stale += 1
+            if not late:
+                self._dropped_at_ns = self._dropped_at_ns or stamp.mono_ns
+                self._dropped_time_ns = update.exchange_time_ns
             return actions
         self._mover = link
         return actions + self._take(update, link, stamp)
@@ -74,7 +82,8 @@ class WholeBookKeeper(Keeper):
         if self._audit.asked and self.state is State.LIVE:
             self._audit.answer(update, limit, stamp)
             return []
-        if self.state is State.LIVE or self.uncovered_reason or update.exchange_time_ns < self.exchange_time_ns:
+        oldest_ns = self._dropped_time_ns if self._dropped_at_ns else self.exchange_time_ns
+        if self.state is State.LIVE or self.uncovered_reason or update.exchange_time_ns < oldest_ns:
             return []
         actions = self._take(update, "", stamp)
         if self._last_levels is None:
@@ -98,6 +107,9 @@ class WholeBookKeeper(Keeper):
             if self.base is State.LIVE and not self._heard_live():
                 self._attempt, self._ask_at_ns = 0, 0
                 return self.outdate("a new link took over; nothing has arrived over it for this symbol")
+        if self._dropped_at_ns and self.state is State.LIVE and stamp.mono_ns - self._dropped_at_ns > CLOCK_NS:
+            self._attempt, self._ask_at_ns = 0, 0
+            return self.outdate("frames that are older by their time were the last to arrive")
         audit = self._tick_audit(stamp)
         if self.state is State.LIVE or self.uncovered_reason or self.halt_reason or stamp.mono_ns < self._ask_at_ns:
             return audit
@@ -117,6 +129,7 @@ class WholeBookKeeper(Keeper):
         return []
 
     def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
+        self._dropped_at_ns = 0
         if self._last_levels == (update.bids, update.asks) and self.state is State.LIVE:
             self.counters.repeated += 1
             self._took(update, link, stamp)

@@ -536,3 +536,24 @@ class TestWholeBooks:
         assert keeper.book.texts(1)[0] == [("99", "1")]
         keeper.receive(whole(6, [("96", "1")]), "a", at(1200))
         assert keeper.book.texts(1)[0] == [("96", "1")]
+
+    @pytest.mark.parametrize("snapshot_ms", [1_500, 2_000])
+    def test_where_an_older_frame_is_the_last_to_arrive_a_snapshot_decides(self, snapshot_ms) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.receive(whole(2_000), "a", at(1))
+        keeper.receive(whole(1_500, [("90", "1")]), "a", at(100))  # swapped on its way, or the clock was set back
+        assert keeper.tick(at(900)) == []
+        keeper.tick(at(1_200))
+        assert keeper.state is State.STALE
+        assert asks_for_snapshot(keeper.tick(at(1_300)))
+        keeper.snapshot(whole(1_400), 30, at(1_350))
+        assert keeper.state is State.STALE, "older than both"
+        keeper.snapshot(whole(snapshot_ms, [("91", "1")]), 30, at(1_400))
+        assert (keeper.state, keeper.book.texts(1)[0]) == (State.LIVE, [("91", "1")])
+
+    def test_a_frame_that_came_out_of_turn_is_forgotten_with_the_next(self) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        for ms, time_ms in ((1, 2_000), (100, 1_500), (900, 2_100)):
+            keeper.receive(whole(time_ms), "a", at(ms))
+        assert all(keeper.tick(at(ms)) == [] for ms in range(1_000, 9_000, 100))
+        assert keeper.state is State.LIVE
