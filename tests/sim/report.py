@@ -34,9 +34,13 @@ class Report:
         self.wall_s += result["wall_s"]
 
     def progress(self, wanted: int, elapsed_s: float) -> None:
+        """One line that is written over on a terminal; twenty lines in a file."""
+        before, after = ("\r", "") if sys.stderr.isatty() else ("", "\n")
+        if after and self.seeds % max(1, wanted // 20):
+            return
         sys.stderr.write(
-            f"\r{self.seeds}/{wanted} seeds, {self.seeds / max(elapsed_s, 1e-9):.1f}/s, "
-            f"{self.counts['injected'].total()} faults, {len(self.failed)} failed "
+            f"{before}{self.seeds}/{wanted} seeds, {self.seeds / max(elapsed_s, 1e-9):.1f}/s, "
+            f"{self.counts['injected'].total()} faults, {len(self.failed)} failed {after}"
         )
         sys.stderr.flush()
 
