@@ -18,6 +18,7 @@ REFILL_NS = 8_000_000_000
 AGAIN_NS = 1_000_000_000
 """A request so soon after another one costs little: what is on its way serves both."""
 AT_ONCE = 20
+TOO_OLD_NS = 300_000_000
 
 
 class Asking:
@@ -86,9 +87,9 @@ class Asking:
         """What came did not do: asks again after `wait_ns`."""
         self._at_ns = stamp.mono_ns + wait_ns
 
-    def again_soon(self, wait_ns: int, stamp: Stamp) -> None:
-        """What came was too old: asks again after `wait_ns`, twice as long with each attempt, or sooner where due."""
-        self._at_ns = min(self._at_ns, stamp.mono_ns + (wait_ns << min(self._attempt, 5)))
+    def again_soon(self, stamp: Stamp) -> None:
+        """What came was too old: asks again soon, twice as late with each attempt, or sooner where due."""
+        self._at_ns = min(self._at_ns, stamp.mono_ns + (TOO_OLD_NS << min(self._attempt, 5)))
 
     def tick(self, stamp: Stamp) -> list[Action]:
         return [self._ask(stamp)] if self.wanted and stamp.mono_ns >= self._at_ns else []

@@ -21,8 +21,8 @@ from hoga.domain.asking import LOW, NORMAL, URGENT, Asking
 from hoga.domain.book import Book
 from hoga.domain.checksum import Checksum, LevelTexts
 from hoga.domain.errors import FrameError
+from hoga.domain.in_band import BY_ITSELF_NS
 from hoga.domain.keeper import Keeper, KeeperRules
-from hoga.domain.sequenced import BY_ITSELF_NS
 from hoga.domain.sequencer import REMEMBERED_LINKS
 from hoga.domain.steps import BEREFT_NS, FROZEN_NS
 from hoga.domain.types import GapPolicy, Stamp, State, Update

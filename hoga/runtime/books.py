@@ -12,9 +12,10 @@ import msgspec
 
 from hoga.domain.actions import Action
 from hoga.domain.errors import FrameError, snippet
+from hoga.domain.in_band import InBandKeeper
+from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.line import LineKeeper
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import Stamp, Update
 from hoga.domain.whole import WholeBookKeeper
 from hoga.exchanges.base import BookStart, Continuity, Exchange
@@ -32,8 +33,9 @@ def make_keeper(exchange: Exchange, rules: KeeperRules) -> Keeper:
         numbered = traits.continuity is Continuity.CONNECTION_IDS
         depth = kept if traits.truncates else 0
         return LineKeeper(rules, checksum=traits.checksum, depth=depth, numbered=numbered)
-    in_band = traits.start is BookStart.IN_BAND
-    return SequencedKeeper(rules, in_band=in_band, kept=kept, checksum=traits.checksum)
+    if traits.start is BookStart.IN_BAND:
+        return InBandKeeper(rules, kept=kept, checksum=traits.checksum)
+    return JoinedKeeper(rules, kept=kept)
 
 
 class BookShelf:

@@ -18,7 +18,7 @@ BOOKS = ("tests/properties/test_book_properties.py", "tests/properties/test_keep
 LINES = ("tests/unit/test_line_keeper.py", "tests/properties/test_line_properties.py")
 IN_BAND = (
     "tests/unit/test_sequencer.py",
-    "tests/unit/test_sequenced_in_band.py",
+    "tests/unit/test_in_band.py",
     "tests/properties/test_in_band_properties.py",
 )
 EXCHANGES = ("tests/contract/test_exchanges.py", "tests/contract/test_tapes.py")
@@ -46,7 +46,7 @@ BOOK = "hoga/domain/book.py"
 KEEPER = "hoga/domain/keeper.py"
 LINE = "hoga/domain/line.py"
 WHOLE = "hoga/domain/whole.py"
-SEQUENCED = "hoga/domain/sequenced.py"
+IN_BAND_KEEPER = "hoga/domain/in_band.py"
 
 MUTANTS = (
     Mutant(
@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant(
         "second-line-rewinds",
         "the snapshot of a second line that is behind takes the book back",
-        SEQUENCED,
+        IN_BAND_KEEPER,
         "        if newer or (newer is None and update.seq > last):\n            return False",
         "        if newer or newer is None:\n            return False",
         IN_BAND,

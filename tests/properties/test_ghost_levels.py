@@ -14,8 +14,8 @@ import pytest
 from hoga.domain import book as book_module
 from hoga.domain.actions import Action, RequestSnapshot
 from hoga.domain.book import Book
+from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import SECOND_NS, KeeperRules
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import Level, Stamp, State, Update
 
 DEPTH, LIMIT = 10, 60
@@ -79,7 +79,7 @@ class Follower:
 
     def __init__(self, market: Market, rules: KeeperRules) -> None:
         self.market = market
-        self.keeper = SequencedKeeper(rules)
+        self.keeper = JoinedKeeper(rules)
         self.second = 0
         self.answers: list[tuple[int, Update]] = []
         self.requests = 0

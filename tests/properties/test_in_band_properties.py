@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.actions import Action, Publish, Resubscribe
+from hoga.domain.in_band import InBandKeeper
 from hoga.domain.keeper import KeeperRules
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 from hoga.testing.histories import ERA_IDS, Account, accounts
 
@@ -91,7 +91,7 @@ class World:
     def restart(self) -> None:
         """The validator begins; what is on its way arrives all the same."""
         self.live = set()
-        self.keeper = SequencedKeeper(KeeperRules(depth=5, gap_policy=self.policy), in_band=True, kept=400)
+        self.keeper = InBandKeeper(KeeperRules(depth=5, gap_policy=self.policy), kept=400)
         self.keeper.live_links = self.live
         self.keeper.uncovered_reason = "nothing is reported yet"
 

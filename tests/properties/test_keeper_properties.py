@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.actions import Publish, RequestSnapshot
+from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import KeeperRules
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 from hoga.testing.histories import FIRST_ID, History, histories, lines
 
@@ -18,19 +18,19 @@ def at(ms: int) -> Stamp:
     return Stamp(ms * 1_000_000, ms * 1_000_000)
 
 
-def book_of(keeper: SequencedKeeper, depth: int = ALL) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def book_of(keeper: JoinedKeeper, depth: int = ALL) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     book = keeper.book
     assert book.price_decimals == book.size_decimals == 0
     return list(zip(*book.top_bids(depth), strict=True)), list(zip(*book.top_asks(depth), strict=True))
 
 
-def keeper(policy: GapPolicy = GapPolicy.CONTINUE, depth: int = 5) -> SequencedKeeper:
-    made = SequencedKeeper(KeeperRules(depth=depth, gap_policy=policy))
+def keeper(policy: GapPolicy = GapPolicy.CONTINUE, depth: int = 5) -> JoinedKeeper:
+    made = JoinedKeeper(KeeperRules(depth=depth, gap_policy=policy))
     made.open(at(0))
     return made
 
 
-def check_truth(subject: SequencedKeeper, history: History) -> None:
+def check_truth(subject: JoinedKeeper, history: History) -> None:
     """The oracle: whatever calls itself LIVE is the truth at its id."""
     if subject.state is State.LIVE:
         assert book_of(subject) == history.at(subject.sequence)

@@ -6,8 +6,8 @@ import pytest
 
 from hoga.domain.actions import FactKind, Note, RequestSnapshot
 from hoga.domain.errors import FrameError
+from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import KeeperRules
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 from hoga.domain.whole import WholeBookKeeper
 
@@ -30,8 +30,8 @@ def whole(time_ms: int, bids=BIDS, asks=ASKS) -> Update:
     return Update("X", True, list(bids), list(asks), exchange_time_ns=time_ms * 10**6)
 
 
-def live(**rules) -> SequencedKeeper:
-    keeper = SequencedKeeper(KeeperRules(**rules))
+def live(**rules) -> JoinedKeeper:
+    keeper = JoinedKeeper(KeeperRules(**rules))
     keeper.open(at(0))
     keeper.receive(delta(9, 10), "a", at(1))
     keeper.snapshot(snapshot(10), 0, at(2))
@@ -59,18 +59,18 @@ def asks_for_snapshot(actions) -> bool:
 
 class TestJoin:
     def test_a_snapshot_is_asked_for_when_there_is_a_delta_to_join_it_to(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         assert not asks_for_snapshot(keeper.open(at(0)) + keeper.tick(at(100)))
         assert asks_for_snapshot(keeper.receive(delta(9, 10), "a", at(101)))
         assert not asks_for_snapshot(keeper.receive(delta(10, 11), "a", at(102)) + keeper.tick(at(600)))
 
     def test_a_quiet_market_is_not_waited_for(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         assert [ms for ms in range(0, 1_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))] == [500]
 
     def test_a_snapshot_that_nothing_proves_is_shown_but_not_live(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         assert keeper.state is State.SYNCING
@@ -80,7 +80,7 @@ class TestJoin:
         assert keeper.book.texts(1)[0] == [("99", "5")]
 
     def test_a_quiet_book_is_confirmed_by_a_second_equal_snapshot_and_not_too_soon(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         keeper.snapshot(snapshot(10), 0, at(100))
@@ -90,14 +90,14 @@ class TestJoin:
         assert keeper.state is State.LIVE
 
     def test_a_different_second_snapshot_proves_nothing(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         keeper.snapshot(snapshot(11), 0, at(11_200))
         assert keeper.state is State.SYNCING
 
     def test_a_snapshot_older_than_the_first_delta_is_asked_for_again(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.receive(delta(20, 21), "a", at(1))
         keeper.snapshot(snapshot(15), 0, at(2))
@@ -109,7 +109,7 @@ class TestJoin:
 
     def test_futures_ids_between_two_events_belong_to_other_symbols(self) -> None:
         """lid lies after pu and before U of the next event: the snapshot holds everything up to pu."""
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.receive(delta(100, 150), "a", at(1))
         keeper.snapshot(snapshot(160), 0, at(2))
@@ -118,7 +118,7 @@ class TestJoin:
         assert keeper.sequence == 190
 
     def test_a_snapshot_ahead_of_the_stream_holds_what_is_on_its_way(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         keeper.snapshot(snapshot(12), 0, at(2))
@@ -163,13 +163,13 @@ class TestJoin:
         assert (keeper.state is State.LIVE) is late
 
     def test_an_unanswered_request_is_repeated_less_and_less_often(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         asked = [ms for ms in range(0, 200_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))]
         assert asked == [500, 5_500, 15_500, 35_500, 75_500, 135_500, 195_500]
 
     def test_a_buffer_that_overflows_forgets_its_oldest_and_refuses_what_it_cannot_bridge(self) -> None:
-        keeper = SequencedKeeper(KeeperRules(buffer_updates=3))
+        keeper = JoinedKeeper(KeeperRules(buffer_updates=3))
         keeper.open(at(0))
         for seq in range(10, 20):
             keeper.receive(delta(seq - 1, seq), "a", at(seq))
@@ -180,7 +180,7 @@ class TestJoin:
         assert keeper.sequence == 19
 
     def test_deltas_too_old_for_any_snapshot_to_come_are_forgotten(self) -> None:
-        keeper = SequencedKeeper(KeeperRules(buffer_age_ns=10_000_000_000))
+        keeper = JoinedKeeper(KeeperRules(buffer_age_ns=10_000_000_000))
         keeper.open(at(0))
         for second in range(60):
             keeper.receive(delta(second + 9, second + 10), "a", at(1000 * second))
@@ -334,6 +334,16 @@ class TestStaleness:
         keeper.snapshot(snapshot(12), 0, at(101))
         assert keeper.state is State.LIVE
 
+    def test_a_crossed_snapshot_that_a_delta_proves_is_rejected_and_the_delta_is_not_lost(self) -> None:
+        keeper = live()
+        lose_link(keeper)
+        regain_link(keeper)
+        keeper.snapshot(snapshot(12, BIDS, [("98", "1")]), 0, at(100))
+        actions = keeper.receive(delta(10, 13, [("99", "7")]), "b", at(101))
+        assert FactKind.REJECTED in kinds(actions)
+        assert (keeper.state, keeper.sequence, keeper.counters.rejected) == (State.LIVE, 13, 1)
+        assert keeper.book.texts(1)[0] == [("99", "7")]
+
     def test_a_planned_takeover_is_no_gap_though_the_new_link_is_faster(self) -> None:
         keeper = live()
         keeper.live_links = {"a2"}
@@ -347,7 +357,7 @@ class TestStaleness:
 
     def test_nor_is_it_while_a_snapshot_is_awaited(self) -> None:
         """What the old link still brings leads on to where the new one begins."""
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.live_links = {"a"}
         keeper.link_up(at(0))
         keeper.open(at(0))
@@ -371,7 +381,7 @@ class TestStaleness:
 
 class TestRecentre:
     def test_when_few_proven_levels_are_left_a_snapshot_is_asked_for_and_the_book_stays_live(self) -> None:
-        keeper = SequencedKeeper(KeeperRules(depth=2))
+        keeper = JoinedKeeper(KeeperRules(depth=2))
         keeper.open(at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         bids = [(str(100 - n), "1") for n in range(5)]
@@ -410,7 +420,7 @@ class TestRejection:
         assert keeper.state is State.LIVE
 
     def test_a_crossed_snapshot_is_not_joined(self) -> None:
-        keeper = SequencedKeeper(KeeperRules())
+        keeper = JoinedKeeper(KeeperRules())
         keeper.open(at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         keeper.snapshot(snapshot(10, [("105", "1")], ASKS), 0, at(2))

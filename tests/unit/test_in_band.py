@@ -8,8 +8,8 @@ import pytest
 
 from hoga.domain.actions import Action, FactKind, Note, Publish, Resubscribe
 from hoga.domain.checksum import Checksum
+from hoga.domain.in_band import InBandKeeper
 from hoga.domain.keeper import KeeperRules
-from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import Level, Stamp, State, Update
 
 BIDS, ASKS = [("99", "1"), ("98", "2")], [("101", "1"), ("102", "2")]
@@ -45,7 +45,7 @@ class Lines:
     """A keeper with the links that are live."""
 
     def __init__(self, *links: str) -> None:
-        self.keeper = SequencedKeeper(KeeperRules(), in_band=True, kept=200)
+        self.keeper = InBandKeeper(KeeperRules(), kept=200)
         self.keeper.live_links = set(links)
         self.facts: list[FactKind] = []
         self.asked: list[str] = []
@@ -525,8 +525,8 @@ class TestChecksums:
 
     RULE = Checksum(2, lambda bids, asks: zlib.crc32(repr((bids, asks)).encode()))
 
-    def made(self) -> SequencedKeeper:
-        return SequencedKeeper(KeeperRules(), in_band=True, kept=400, checksum=self.RULE)
+    def made(self) -> InBandKeeper:
+        return InBandKeeper(KeeperRules(), kept=400, checksum=self.RULE)
 
     def test_a_delta_without_ids_counts_where_its_checksum_is_right(self) -> None:
         keeper = self.made()
