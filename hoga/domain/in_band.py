@@ -129,6 +129,8 @@ class InBandKeeper(SequencedKeeper):
         sequencer.start(link, None if update.seq < 0 else update.seq, at, led[-1][0])
         self._texts = texts
         self._recent.clear()
+        for other, delta in led[1:]:
+            self._remember(delta, other)
         self._fresh_link = False
         kept = {one for one in self._steps.in_step if known and not sequencer.astray(one)}
         self._steps.begin(kept | {one for one, _ in led})

@@ -47,7 +47,7 @@ class JoinedKeeper(SequencedKeeper):
         actions: list[Action] = []
         if self._led_astray(stamp) and update.seq < self.sequence and self.base is not State.SYNCING:
             # The snapshot agrees with the stream: it is the book that is of another count.
-            self._renumbered, self._count_before = True, self.sequence
+            self._count_anew(self.sequence)
             actions = self._resync("an id went backwards", None, stamp)
         return actions + self._try_join(update, limit if self._bounded else 0, stamp)
 

@@ -38,8 +38,8 @@ class SequencedKeeper(Keeper):
         repeated, doubled up to the limit of the rules. `in_band`: a snapshot is had by subscribing again."""
         super().__init__(rules, kept=kept)
         limit_ns = rules.retry_limit_ns
-        self._recent: dict[int, tuple[int, int]] = {}
-        """The newest ids -> (id built on, hash of the levels), while several links bring them."""
+        self._recent: dict[int, tuple[int, int, str]] = {}
+        """The newest ids -> (id built on, hash of the levels, link that brought it first)."""
         self._sequencer = Sequencer()
         self._buffer = JoinBuffer(rules.buffer_updates, rules.buffer_age_ns)
         self._asking = Asking(in_band=in_band, retry_ns=retry_ns, retry_limit_ns=limit_ns)
@@ -172,10 +172,13 @@ class SequencedKeeper(Keeper):
             verdict = Verdict.REVERSAL
             self._buffer.restart()
         if verdict is Verdict.REVERSAL:
-            self._renumbered, self._count_before = True, before or 0
+            self._count_anew(before or 0)
         if verdict is not Verdict.STALE:
             self._moved_ns = stamp.mono_ns
             self._steps.current()
+            self._remember(update, link)
+        elif self._agrees(update, link) is False:
+            return actions + self._disagree(update, stamp)
         self._hear(link)
         actions += self._count(verdict, update, before)
         return actions + self._collected(stamp)
@@ -198,8 +201,9 @@ class SequencedKeeper(Keeper):
         fresh = before is not None and update.prev_seq > before and not self._sequencer.knows(link)
         if fresh and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp):
             self.counters.stale += 1
-            if self.wanting and self._counts(link):
-                self._buffer.add(link, update, stamp.mono_ns)  # a snapshot may lie between the book and this
+            counts = self.wanting and self._counts(link)  # a snapshot may lie between the book and this
+            if counts and self._buffer.add(link, update, stamp.mono_ns) is not Verdict.STALE:
+                self._remember(update, link)
             return []
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         astray = self._sequencer.astray(link)
@@ -213,19 +217,24 @@ class SequencedKeeper(Keeper):
             if astray:
                 self._strayed(stamp)
                 return actions
-            if not older:
+            agrees = self._agrees(update, link)
+            if agrees is False:
+                return actions + self._disagree(update, stamp)
+            if agrees or not older:
                 self._steps.agreed(link)
             if not older and self._proves(link):
                 self._steps.current()
                 self.stale_reason = ""  # a keep-alive, or the other line: the book is what the exchange has
                 actions += self._changed() + self._settle(link)
-            return actions + self._agree(update, link, stamp)
+            return actions
         if update.seq < update.prev_seq and verdict is not Verdict.REVERSAL:
             self._recent.clear()
             actions.append(renumbered(update.prev_seq, update.seq))
         if verdict is Verdict.REVERSAL:
-            self._renumbered, self._count_before = True, before or 0
+            self._count_anew(before or 0)
             return actions + self._resync("an id went backwards", None, stamp)
+        if self._agrees(update, link) is False:
+            return actions + self._disagree(update, stamp)
         if self.wanting and self._counts(link):
             self._buffer.add(link, update, stamp.mono_ns)
         if verdict is Verdict.GAP:
@@ -236,6 +245,11 @@ class SequencedKeeper(Keeper):
             if self.rules.gap_policy is GapPolicy.CONTINUE:
                 actions += self._want(LOW, stamp, (link, update))
         return self._apply(update, link, stamp, actions) + self._hurry(stamp)
+
+    def _count_anew(self, before: int) -> None:
+        """Ids have gone backwards; `before`: the last one."""
+        self._renumbered, self._count_before = True, before
+        self._recent.clear()
 
     def _strayed(self, stamp: Stamp) -> None:
         """What a link brings counts otherwise than the book."""
@@ -263,12 +277,11 @@ class SequencedKeeper(Keeper):
         except FrameError as error:
             return actions + self.reject(error, stamp)
         self.counters.applied += 1
+        self._remember(update, link)
         self.sequence = max(update.seq, 0)
         self._steps.moved(link)
         self._took(update, link, stamp)
         self._audit.touch(update.bids, update.asks)
-        if self._sequencer.several:
-            self._remember(update)
         if self.book.crossed:
             actions += self._uncross(update, link, stamp)
         actions += self._verify(update, stamp)
@@ -293,21 +306,21 @@ class SequencedKeeper(Keeper):
         """Whether the snapshot that is wanted was to show no more than that the book is current."""
         return self._asking.unasked and self._asking.priority == LOW
 
-    def _remember(self, update: Update) -> None:
-        self._recent[update.seq] = (update.prev_seq, _levels_hash(update))
+    def _remember(self, update: Update, link: str) -> None:
+        self._recent[update.seq] = (update.prev_seq, _levels_hash(update), link)
         if len(self._recent) > REMEMBERED_UPDATES:
             del self._recent[next(iter(self._recent))]
 
-    def _agree(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
-        """Whether a second line brings what the first one brought under the same id."""
+    def _agrees(self, update: Update, link: str) -> bool | None:
+        """Whether a link brings what another one has brought under the same id; None where none is known to have, or
+        both bring nothing, which shows nothing."""
         known = self._recent.get(update.seq)
-        if known is None or link == self._sequencer.mover or known[0] != update.prev_seq:
-            return []
-        if known[1] == _levels_hash(update):
-            self._steps.agreed(link)
-            return []
-        if self.base is not State.LIVE:
-            return []
+        if known is None or known[2] == link or known[0] != update.prev_seq:
+            return None
+        same = known[1] == _levels_hash(update)
+        return None if same and not (update.bids or update.asks) else same
+
+    def _disagree(self, update: Update, stamp: Stamp) -> list[Action]:
         self.counters.disagreements += 1
         detail = f"two lines brought different levels under the id {update.seq}"
         note = Note(FactKind.DISAGREEMENT, detail, found=update.seq)

@@ -123,11 +123,6 @@ class Sequencer:
         place = self._links.get(link)
         return place is not None and place.era != self._era
 
-    @property
-    def several(self) -> bool:
-        """Whether more than one link has brought this stream."""
-        return len(self._links) > 1
-
     def strays(self) -> list[str]:
         return [link for link, place in self._links.items() if place.era != self._era]
 

@@ -7,7 +7,7 @@ knows yet whether its ids count the same:
    exchange that began anew; of a link in step the same means that it is late, so it is given much longer, unless
    what it brings was sent after the book was: older ids at a later time are no lateness;
 2. one that begins beyond the book is merely faster than the others, while another one goes on: the ids in between
-   are on their way;
+   are on their way (a link that is too late to be waited for is told by its own clock and not among the live ones);
 3. one that is astray (see `sequencer`) for a while is asked for a snapshot of its own.
 """
 
@@ -28,7 +28,7 @@ link was gone may have taken three seconds to show."""
 LATE_NS = 30_000_000_000
 """The same for a link that was in step."""
 AHEAD_NS = 1_000_000_000
-"""How long a fresh link may be ahead of what the others are still to bring."""
+"""How long a fresh link may be ahead of what the others are still to bring, since one of them has led the book on."""
 
 
 class Steps:
@@ -48,8 +48,9 @@ class Steps:
         self._older_since_ns = None
 
     def moved(self, link: str) -> None:
-        """A link led the book on."""
+        """A link led the book on, and so brings what lies between it and where another one has begun."""
         self._older_since_ns = None
+        self._ahead_since_ns.clear()
         self.agreed(link)
 
     def agreed(self, link: str) -> None:

@@ -46,6 +46,7 @@ BOOK = "hoga/domain/book.py"
 KEEPER = "hoga/domain/keeper.py"
 LINE = "hoga/domain/line.py"
 WHOLE = "hoga/domain/whole.py"
+SEQUENCED = "hoga/domain/sequenced.py"
 IN_BAND_KEEPER = "hoga/domain/in_band.py"
 
 MUTANTS = (
@@ -224,6 +225,14 @@ MUTANTS = (
         "        if newer or (newer is None and update.seq > last):\n            return False",
         "        if newer or newer is None:\n            return False",
         IN_BAND,
+    ),
+    Mutant(
+        "first-delta-not-compared",
+        "what one line brought first is not kept to be compared with what the other line brings",
+        SEQUENCED,
+        "        self._remember(update, link)\n        self.sequence",
+        "        self.sequence",
+        (*KEEPERS, *IN_BAND),
     ),
     Mutant(
         "old-frame-applied",

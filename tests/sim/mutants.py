@@ -106,7 +106,7 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(Coverage, "tick", lambda *_args: NOTHING), Bias(("freeze_ingest",), lines=("one",))
     ),
     "lines_are_not_compared": Mutant(
-        lambda: patch.object(SequencedKeeper, "_agree", lambda *_args: []),
+        lambda: patch.object(SequencedKeeper, "_agrees", lambda *_args: None),
         Bias(("disagree", "burst"), BY_IDS, ("two", "apart")),
     ),
     "losses_of_the_bus_pass": Mutant(

@@ -333,7 +333,7 @@ class TestTwoLines:
         lines.send("b", snapshot(103))
         assert (lines.state, lines.keeper.sequence, lines.best) == (State.LIVE, 105, ("99", "8"))
         lines.send("a", step(106))
-        lines.send("b", step(104), step(105), step(106), step(107))
+        lines.send("b", step(104), step(105, "8"), step(106), step(107))
         assert lines.state is State.LIVE
         assert lines.facts.count(FactKind.GAP) == 1
 
@@ -401,6 +401,26 @@ class TestTwoLines:
         lines.send("a2", step(103), ms=10)
         lines.send("a2", step(104), ms=1200)
         assert lines.state is State.GAPPED
+
+    def test_nor_while_the_slower_line_leads_the_book_on(self) -> None:
+        lines = two()
+        lines.moved("b", "a2")
+        lines.send("a2", step(104), ms=10)
+        for n in (101, 102, 103):
+            lines.send("b", step(n), ms=600)
+            lines.send("a2", step(n + 4), ms=100)
+        lines.send("b", step(104), step(105), step(106), step(107))
+        lines.send("a2", step(108))
+        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 108)
+        assert lines.false_alarms() == []
+
+    def test_what_was_kept_for_a_snapshot_is_compared_too(self) -> None:
+        lines = Lines("a", "b")
+        lines.send("a", step(101, "6"))
+        lines.send("b", snapshot(100, "1"))
+        assert (lines.state, lines.best) == (State.LIVE, ("99", "6"))
+        lines.send("b", step(101, "7"))
+        assert (lines.state, FactKind.DISAGREEMENT in lines.facts) == (State.SYNCING, True)
 
     def test_different_levels_under_one_id_are_a_disagreement(self) -> None:
         lines = two()

@@ -379,6 +379,52 @@ class TestStaleness:
         assert keeper.state is State.STALE
 
 
+class TestTwoLines:
+    """Lines that bring different levels under one id: nobody knows which is right."""
+
+    def test_the_first_delta_after_a_join_is_compared(self) -> None:
+        keeper = live()
+        keeper.receive(delta(10, 11, [("99", "7")]), "a", at(3))
+        assert kinds(keeper.receive(delta(10, 11, [("99", "8")]), "b", at(4)))[0] is FactKind.DISAGREEMENT
+        assert (keeper.state, keeper.counters.disagreements) == (State.SYNCING, 1)
+
+    def test_so_is_what_was_kept_for_the_snapshot(self) -> None:
+        keeper = JoinedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10, [("99", "7")]), "a", at(1))
+        keeper.snapshot(snapshot(9), 0, at(2))
+        assert (keeper.state, keeper.sequence) == (State.LIVE, 10)
+        keeper.receive(delta(9, 10, [("99", "8")]), "b", at(3))
+        assert keeper.state is State.SYNCING
+
+    def test_and_what_comes_while_a_snapshot_is_awaited(self) -> None:
+        keeper = JoinedKeeper(KeeperRules())
+        keeper.open(at(0))
+        keeper.receive(delta(9, 10, [("99", "7")]), "a", at(1))
+        assert FactKind.DISAGREEMENT in kinds(keeper.receive(delta(9, 10, [("99", "8")]), "b", at(2)))
+        keeper.receive(delta(10, 11), "a", at(3))
+        keeper.snapshot(snapshot(9), 0, at(4))
+        assert keeper.state is State.SYNCING  # 10 is not to be had from the stream any more
+        keeper.snapshot(snapshot(10), 0, at(400))
+        assert (keeper.state, keeper.sequence) == (State.LIVE, 11)
+
+    def test_the_same_levels_agree_however_often_they_come(self) -> None:
+        keeper = live()
+        for link in ("a", "b", "c", "b"):
+            assert keeper.receive(delta(10, 11, [("99", "7")]), link, at(3)) is not None
+        assert (keeper.state, keeper.counters.disagreements) == (State.LIVE, 0)
+
+    def test_an_id_that_a_faster_link_brought_before_its_turn_is_compared_when_its_turn_comes(self) -> None:
+        keeper = live()
+        keeper.live_links = {"a", "b"}
+        keeper.receive(delta(9, 10), "b", at(3))
+        keeper.audit(at(4))
+        keeper.live_links = {"a", "b2"}
+        keeper.receive(delta(11, 12, [("99", "7")]), "b2", at(5))
+        keeper.receive(delta(10, 11), "a", at(6))
+        assert FactKind.DISAGREEMENT in kinds(keeper.receive(delta(11, 12, [("99", "8")]), "a", at(7)))
+
+
 class TestRecentre:
     def test_when_few_proven_levels_are_left_a_snapshot_is_asked_for_and_the_book_stays_live(self) -> None:
         keeper = JoinedKeeper(KeeperRules(depth=2))
