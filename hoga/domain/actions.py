@@ -30,6 +30,7 @@ class FactKind(IntEnum):
     AUDIT_MISMATCH = 16
     DISAGREEMENT = 17
     RENUMBERED = 18
+    AUDIT_AGREED = 19
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hoga.domain.audit import Outcome, differences
 from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.joining import Fit
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.keeper import AGREED, KeeperRules
 from hoga.domain.sequenced import SequencedKeeper, refuse_crossed
 from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.steps import AHEAD_NS, FROZEN_NS
@@ -197,19 +197,20 @@ class JoinedKeeper(SequencedKeeper):
         reached = (self._buffer.last or 0) >= update.seq  # else nothing shows that the links count as the snapshot does
         self._steps.begin(known | {link for link, _ in self._buffer.updates} if reached else known)
         audited = self._auditing and self.base is State.LIVE
-        found = self._compare(book, sequencer)
-        return self._install(book, sequencer, last, last_link, applied, stamp, found=found, audited=audited)
+        notes = self._compare(book, sequencer)
+        quiet = audited and all(note.kind is FactKind.AUDIT_AGREED for note in notes)
+        return self._install(book, sequencer, last, last_link, applied, stamp, notes=notes, quiet=quiet)
 
-    def _compare(self, book: Book, sequencer: Sequencer) -> list[Action]:
+    def _compare(self, book: Book, sequencer: Sequencer) -> list[Note]:
         """Compares a LIVE book with the one that takes its place, where both stand at the same id."""
         comparable = self.state is State.LIVE and (sequencer.last or 0) == self.sequence and self.sequence > 0
         if not comparable:
             self._stop_auditing(Outcome.OPEN)
             return []
-        found = differences(self.book, book)
+        found, audited = differences(self.book, book), self._auditing
         self._stop_auditing(Outcome.DISAGREED if found else Outcome.AGREED)
         if not found:
-            return []
+            return [Note(FactKind.AUDIT_AGREED, AGREED, found=self.sequence)] if audited else []
         return [Note(FactKind.AUDIT_MISMATCH, "; ".join(found), found=self.sequence)]
 
     def _stop_auditing(self, outcome: Outcome) -> None:

@@ -26,6 +26,7 @@ from hoga.domain.sequencer import REMEMBERED_LINKS
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 
 SECOND_NS = 1_000_000_000
+AGREED = "a fresh snapshot shows the same levels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,7 @@ class Keeper(ABC):
             detail = self._audit.detail
             actions = [*actions, Note(FactKind.AUDIT_MISMATCH, detail), *self._contradicted(detail, stamp)]
         self._audited(outcome)
-        return actions
+        return [*actions, Note(FactKind.AUDIT_AGREED, AGREED)] if outcome is Outcome.AGREED else actions
 
     def _audited(self, outcome: Outcome | None) -> None:
         self.counters.audits_agreed += outcome is Outcome.AGREED

@@ -389,12 +389,12 @@ class SequencedKeeper(Keeper):
         applied: int,
         stamp: Stamp,
         *,
-        found: Iterable[Action] = (),
-        audited: bool = False,
+        notes: Iterable[Note] = (),
+        quiet: bool = False,
     ) -> list[Action]:
         """Puts a new book in the place of the old one. `last`, `link`: the newest update in it, and what brought it
-        (empty: REST). `found`: what a comparison of both showed; `audited`: that was all the new one was for."""
-        found = list(found)
+        (empty: REST). `notes`: what a comparison of both showed; `quiet`: that was all the new one was for."""
+        actions: list[Action] = [*notes]
         book.orphan_deletes += self.book.orphan_deletes
         self._audited(self._audit.stop())
         self.book, self._sequencer = book, sequencer
@@ -412,12 +412,13 @@ class SequencedKeeper(Keeper):
         if link and not self._proves(link) and not self.uncovered_reason:
             if healed:
                 self.stale_reason = f"the snapshot came over {link}, which is not reported to be up"
-            found += self._want(LOW, stamp) if self.stale_reason else []
-        if audited and not found:
-            return self._published()
+            wanted = self._want(LOW, stamp) if self.stale_reason else []
+            actions, quiet = actions + wanted, quiet and not wanted
+        if quiet:
+            return actions + self._published()
         self.counters.resyncs += 1
         detail = f"joined at {self.sequence}" if healed else f"re-centred at {self.sequence}"
-        return [*found, Note(FactKind.RESYNC_FINISHED, detail, found=self.sequence), *self._published()]
+        return [*actions, Note(FactKind.RESYNC_FINISHED, detail, found=self.sequence), *self._published()]
 
 
 def refuse_crossed(book: Book, what: str) -> None:

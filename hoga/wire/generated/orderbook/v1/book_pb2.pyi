@@ -103,6 +103,7 @@ class BookEvent(_message.Message):
         KIND_AUDIT_MISMATCH: _ClassVar[BookEvent.Kind]
         KIND_DISAGREEMENT: _ClassVar[BookEvent.Kind]
         KIND_RENUMBERED: _ClassVar[BookEvent.Kind]
+        KIND_AUDIT_AGREED: _ClassVar[BookEvent.Kind]
     KIND_UNSPECIFIED: BookEvent.Kind
     KIND_GAP: BookEvent.Kind
     KIND_REVERSAL: BookEvent.Kind
@@ -122,6 +123,7 @@ class BookEvent(_message.Message):
     KIND_AUDIT_MISMATCH: BookEvent.Kind
     KIND_DISAGREEMENT: BookEvent.Kind
     KIND_RENUMBERED: BookEvent.Kind
+    KIND_AUDIT_AGREED: BookEvent.Kind
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
