@@ -5,6 +5,7 @@ S   a LIVE book that lacks a frame which was sent untampered (or as plain nonsen
 O   revisions that do not rise within an epoch, epochs that fall
 N   frames lost on the bus without an event
 G   a GAP event although everything between its ids had been delivered
+A   an audit or a second line that contradicts a book of which nothing was ever tampered with
 
 Levels are compared as whole numbers brought to one scale, by code of its own. Silence is the exception to the budget:
 a link on which nothing arrives is dead after the exchange's idle timeout, and not before.
@@ -293,11 +294,22 @@ class Oracle:
         )  # that gap was announced with its cause
         if event.kind == pb.BookEvent.KIND_GAP and self.by_ids[event.exchange] and not lost:
             self._judge_gap(event)
+        if event.kind in (pb.BookEvent.KIND_AUDIT_MISMATCH, pb.BookEvent.KIND_DISAGREEMENT):
+            self._judge_doubt(event)
         return f"{event.exchange} {event.symbol} {kind} {event.expected} {event.found} {event.count}"
+
+    def _judge_doubt(self, event: pb.BookEvent) -> None:
+        """A book that is called into doubt; snapshots that are put in order by time may do so after a clock was set."""
+        frames = [frame for life in self.lives[self._key_of(event)] for frame in life.frames[1:]]
+        if not self.confused_until and all(frame.intact for frame in frames):
+            self._fail(f"A {event.exchange} {event.symbol}: {event.detail}")
+
+    def _key_of(self, event: pb.BookEvent) -> Key:
+        return event.exchange, self._natives[event.exchange, event.symbol]
 
     def _judge_gap(self, event: pb.BookEvent) -> None:
         """A gap is false where every frame between its ids was sound and heard before the one that betrayed it."""
-        key = (event.exchange, self._natives[event.exchange, event.symbol])
+        key = self._key_of(event)
         newest, false = -1, False
         for life in self.lives[key]:
             missing, betrayer = life.between(event.expected, event.found)

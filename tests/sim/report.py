@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter, defaultdict
 from typing import Any
+
+from tests.support.revision import revision
+
+VERDICTS = {
+    "W": "wrong as LIVE",
+    "S": "stale as LIVE for more than 5 s",
+    "D": "wrong below the proven levels, though nothing was tampered with",
+    "O": "order of revisions and epochs",
+    "N": "frames lost on the bus without an event",
+    "G": "false gaps",
+    "A": "true books contradicted by an audit or a second line",
+    "L": "books that did not come back",
+    "B": "REST requests during a ban",
+    "T": "tasks left over",
+    "P": "processes that gave up or did not end",
+    "H": "handlers that raised",
+    "E": "other errors",
+}
+TITLES = {"states": "Books published, by state", "events": "Events published", "totals": "In all"}
+FAULTS = (
+    "Faults come alone or many at a time; only an outage that began after one that came alone is put down to it. "
+    "Detected: fault to the first message that is not LIVE; recovered: from there to LIVE. Each book counts; a fault "
+    "that a book bears without leaving LIVE is not detected."
+)
 
 
 class Report:
@@ -55,8 +80,36 @@ class Report:
             "final_recovery": quantiles(self.recovery),
         }
 
+    def verdicts(self) -> Counter[str]:
+        """Violations by their letter."""
+        return Counter(problem.partition(" ")[0] for found in self.failed.values() for problem in found)
+
+    def markdown(self, command: str, elapsed_s: float) -> str:
+        """The report as a page."""
+        verdicts, counts = self.verdicts(), self.counts
+        head = [
+            ("command", f"`{command}`"),
+            ("tree", revision()),
+            ("seeds", self.seeds),
+            ("speed", f"{3600 * self.seeds / elapsed_s:.0f} seeds an hour on {os.cpu_count()} cores"),
+            ("virtual time", f"{self.virtual_s / 3600:.1f} hours"),
+            ("faults injected", counts["injected"].total()),
+            ("books compared", f"{counts['checked'].total()} LIVE books, each at its own id or time"),
+            ("result", "**violations**" if self.failed else "no violation"),
+        ]
+        lines = ["# Simulation", "", "|  |  |", "|---|---|", *(f"| {name} | {value} |" for name, value in head), ""]
+        lines += ["## Verdicts", "", "| verdict | violations |", "|---|---:|"]
+        lines += [f"| {meaning} ({letter}) | {verdicts[letter]} |" for letter, meaning in VERDICTS.items()]
+        lines += [""] + [f"- seed {seed}: {found[0]}" for seed, found in sorted(self.failed.items())[:40]]
+        lines += ["## What happened", ""]
+        for name in ("states", "events", "totals"):
+            said = ", ".join(f"{kind} {count}" for kind, count in sorted(counts[name].items()))
+            lines.append(f"- {TITLES[name]}: {said.lower().replace('_', ' ')}")
+        lines += ["", "## Faults", "", FAULTS, "", *self._table()]
+        return "\n".join(lines) + "\n"
+
     def text(self, elapsed_s: float) -> str:
-        verdicts = Counter(problem.partition(" ")[0] for found in self.failed.values() for problem in found)
+        verdicts = self.verdicts()
         lines = [
             "",
             f"## {self.seeds} seeds, {self.virtual_s / 3600:.1f} virtual hours in {elapsed_s:.0f} s "
@@ -68,6 +121,15 @@ class Report:
             f"totals {dict(self.counts['totals'])}",
             f"recovery at the end: {_row(self.recovery)}",
             "",
+            *self._table(),
+        ]
+        for seed, problems in sorted(self.failed.items())[:40]:
+            lines += [f"VIOLATION seed {seed}: {problem}" for problem in problems[:3]]
+            lines.append(f"    {len(problems)} in all; again with: python -m tests.sim.run --seed {seed} -v")
+        return "\n".join(lines)
+
+    def _table(self) -> list[str]:
+        lines = [
             "| fault | injected | detected | p50 s | p99 s | max s | recovered | p50 s | p99 s | max s |",
             "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
         ]
@@ -76,10 +138,7 @@ class Report:
             detected, recovered = (self.times[name].get(kind, []) for name in ("detections", "recoveries"))
             injected = self.counts["injected"][kind] or ""
             lines.append(f"| {kind} | {injected} | {_row(detected)} | {_row(recovered)} |")
-        for seed, problems in sorted(self.failed.items())[:40]:
-            lines += [f"VIOLATION seed {seed}: {problem}" for problem in problems[:3]]
-            lines.append(f"    {len(problems)} in all; again with: python -m tests.sim.run --seed {seed} -v")
-        return "\n".join(lines)
+        return lines
 
 
 def quantiles(found: list[float]) -> list[float]:
@@ -92,4 +151,4 @@ def quantiles(found: list[float]) -> list[float]:
 
 def _row(found: list[float]) -> str:
     count, *rest = quantiles(found)
-    return " | ".join([str(count), *(f"{value:.2f}" for value in rest or (0.0, 0.0, 0.0))])
+    return " | ".join([str(count), *(f"{value:.2f}" for value in rest)] if count else [""] * 4)

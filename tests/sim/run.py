@@ -109,6 +109,10 @@ def lead(args: argparse.Namespace) -> int:
                     report.progress(args.seeds, real_perf_counter() - began)
     codes = [worker.wait() for worker in workers]
     print(report.text(real_perf_counter() - began))
+    if args.report:
+        command = " ".join(["python -m tests.sim.run", *sys.argv[1:]])
+        with open(args.report, "w") as file:
+            file.write(report.markdown(command, real_perf_counter() - began))
     if args.json:
         with open(args.json, "w") as file:
             json.dump(report.data(), file, indent=1)
@@ -123,6 +127,7 @@ def main() -> int:
     add("--seed", type=int, help="only this one")
     add("--jobs", type=int, default=2, help="processes")
     add("--json", help="file for the figures")
+    add("--report", help="file for a page of Markdown")
     add("-v", "--verbose", action="store_true", help="with --seed: every line of the trace")
     add("--mutant", default="", choices=["", *MUTANTS], help="a rule to break: ends with the first violation")
     add("--world-of", default="", choices=["", *MUTANTS], help="the worlds of that mutant, but with every rule whole")

@@ -26,6 +26,8 @@ def test_no_world_shows_a_wrong_or_stale_book_and_every_world_recovers(tmp_path)
     assert sum(found["checked"].values()) > 300 * SEEDS
     assert {"LIVE", "SYNCING", "GAPPED", "STALE", "CROSSED", "HALTED"} <= found["states"].keys()
     assert {"GAP", "REVERSAL", "CROSSED", "CHECKSUM_MISMATCH", "BUS_LOSS", "REJECTED"} <= found["events"].keys()
+    assert found["events"]["AUDIT_AGREED"] > SEEDS
+    assert found["events"]["DISAGREEMENT"] > SEEDS // 100
 
 
 @pytest.mark.timeout(300)

@@ -12,7 +12,8 @@ from hoga.exchanges import registry
 from hoga.exchanges.registry import supported
 from tests.soak.gauges import OURSELVES, Gauges, Growth
 from tests.soak.judge import BUDGET_S, Judge
-from tests.soak.measures import Measures
+from tests.soak.measures import Measure, Measures
+from tests.support.revision import revision
 
 GROWN_MB = 40.0
 MORE_FILES = 20
@@ -68,6 +69,14 @@ def good(run: Run) -> bool:
     return not any(run.verdicts().values())
 
 
+def met(measure: Measure) -> bool:
+    """Whether a measured fault was over in time."""
+    if measure.interruptions or measure.never:
+        return False
+    judged = measure.noticed if "half-open" in measure.title else measure.over
+    return not measure.target_s or (bool(judged) and quantile(judged, 0.99) < measure.target_s)
+
+
 def leaked(growth: Growth) -> str:
     grown_mb, files = growth.last.megabytes - growth.first.megabytes, growth.last.files - growth.first.files
     if growth.slope is None or (grown_mb <= GROWN_MB and files <= MORE_FILES):
@@ -88,6 +97,7 @@ def _head(run: Run) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     rows = [
         ("command", f"`{run.command}`"),
+        ("tree", revision()),
         ("seed", run.seed),
         (
             "machine",
@@ -108,9 +118,17 @@ def _head(run: Run) -> str:
             "load",
             f"this run, simulator and judge included: {used:.0f} % of all cores; all processes: {busy:.0f} %",
         ),
-        ("result", "no violation" if good(run) else "**violations**"),
+        ("result", f"{'no violation' if good(run) else '**violations**'}; {_targets(run)}"),
     ]
     return "# Soak\n\n" + table(("", ""), rows)
+
+
+def _targets(run: Run) -> str:
+    measured = run.measures.found.values()
+    missed = [measure.title for measure in measured if not met(measure)]
+    if missed:
+        return f"**{len(missed)} of {len(measured)} targets missed**"
+    return f"all {len(measured)} targets met" if measured else "nothing measured"
 
 
 def _verdicts(run: Run) -> str:
@@ -127,7 +145,9 @@ def _verdicts(run: Run) -> str:
         f"{gaps.noticed.total()} noticed, {gaps.superseded.total()} superseded by another fault or a fresh snapshot, "
         f"{gaps.unseen.total()} below what the exchange lets us check, {len(gaps.missed)} missed; "
         f"{gaps.announced.total()} gaps announced, {len(gaps.false)} of them without a reason."
-        f" Audits and second lines that contradicted a book after a fault that may explain it: {gaps.doubts_excused}."
+        f"\n\nAudits: {run.events['KIND_AUDIT_AGREED']} agreed with a LIVE book, "
+        f"{run.events['KIND_AUDIT_MISMATCH']} did not; second lines disagreed {run.events['KIND_DISAGREEMENT']} times. "
+        f"Of these {gaps.doubts_excused} came after a fault that may explain them, {len(gaps.doubts)} did not."
         f"\n\nREST: {bans.requests} requests, {bans.windows} answers that forbade further ones for a time; meanwhile "
         f"{len(bans.broken)} requests, {bans.in_flight} that were under way already, {bans.by_the_forgetful} by a "
         f"process started after the answer."
@@ -140,10 +160,6 @@ def _measured(run: Run) -> str:
     rows = []
     for measure in run.measures.found.values():
         target = f"{measure.target_s:g} s" if measure.target_s else "0 interruptions"
-        judged = measure.noticed if "half-open" in measure.title and measure.target_s else measure.over
-        met = measure.interruptions == 0 and not measure.never
-        if measure.target_s:
-            met = met and bool(judged) and quantile(judged, 0.99) < measure.target_s
         noticed = figures(measure.noticed) if measure.noticed else ("", "", "")
         over = figures(measure.over) if measure.target_s else ("", "", "")
         rows.append(
@@ -154,15 +170,15 @@ def _measured(run: Run) -> str:
                 *over,
                 measure.interruptions,
                 target,
-                "yes" if met else "no",
+                "yes" if met(measure) else "no",
             )
         )
     head = ("fault", "count", *("noticed p50 s", "p99", "max"), *("LIVE again p50 s", "p99", "max"))
     words = (
         "One fault at a time, all books at rest before. *Noticed*: the first message that is not LIVE, of the slowest "
         "book. *LIVE again*: every book concerned is LIVE, holds what was sent after the fault, and stays so. Targets "
-        "are for the p99 of LIVE again, for half-open links of noticed; the aggregator is over when it has named every "
-        "universe anew."
+        "are for the p99 of LIVE again, for half-open links of noticed; of fewer than 100 the p99 is the maximum. "
+        "The aggregator is over when it has named every universe anew; no book depends on the monitor."
     )
     columns = (*head, "interruptions", "target", "met")
     return f"## Measured scenarios\n\n{words}\n\n" + table(columns, rows, right=8)

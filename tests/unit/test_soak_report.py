@@ -54,7 +54,7 @@ def test_a_clean_run_is_good_and_its_report_complete(run: report.Run) -> None:
     run.injected["drop"] = 3
     text = report.text(run)
     assert report.good(run)
-    assert "no violation" in text
+    assert "| no violation; all 1 targets met |" in text
     for heading in ("Verdicts", "Measured scenarios", "Faults", "Exchanges", "Leaks", "What was not judged"):
         assert f"## {heading}" in text
     assert "| RST | 2 | 0.20 | 0.20 | 0.20 | 0.60 | 0.60 | 0.60 | 0 | 2 s | yes |" in text
@@ -72,6 +72,14 @@ def test_a_missed_target_is_shown_and_no_violation(run: report.Run) -> None:
     run.measures.found["RST"] = Measure("RST", 0.5, noticed=[0.1], over=[0.6])
     assert report.good(run)
     assert "| 0.5 s | no |" in report.text(run)
+    assert "| no violation; **1 of 1 targets missed** |" in report.text(run)
+
+
+def test_a_half_open_link_is_judged_by_when_it_is_noticed() -> None:
+    assert report.met(Measure("half-open link", 5.0, noticed=[3.0], over=[6.0]))
+    assert not report.met(Measure("half-open link", 5.0, noticed=[5.1], over=[5.2]))
+    assert not report.met(Measure("RST", 5.0))
+    assert report.met(Measure("one of two lines lost, half-open", 0.0, over=[9.0]))
 
 
 def test_growth_is_a_slope_after_the_first_minutes() -> None:
