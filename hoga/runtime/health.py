@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from hoga.domain.errors import ConfigError
 from hoga.runtime.bus import Bus
-from hoga.runtime.metrics import REGISTRY_OF_PROCESS, cpu_seconds, resident_bytes
+from hoga.runtime.metrics import REGISTRY_OF_PROCESS, cpu_seconds, resident_bytes, running_tasks
 from hoga.runtime.settings import MetricsSettings
 from hoga.wire import pb, subjects
 
@@ -83,6 +83,7 @@ class HealthBoard:
             resident_bytes=resident_bytes(),
             cpu_seconds=cpu_seconds(),
             epoch=self.epoch,
+            tasks=running_tasks(),
         )
         for code, counts in self._counts.items():
             health.exchanges.add(

@@ -6,6 +6,7 @@ a label of a histogram, and children kept rather than looked up by label on the 
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -46,6 +47,14 @@ def resident_bytes() -> int:
     try:
         return int(_STATM.read_bytes().split()[1]) * _PAGE_BYTES
     except (OSError, ValueError, IndexError):
+        return 0
+
+
+def running_tasks() -> int:
+    """Tasks of the running event loop that are not done; 0 outside of one."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
         return 0
 
 

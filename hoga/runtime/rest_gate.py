@@ -38,9 +38,12 @@ class Budget:
         self._level -= weight
 
     def reported(self, used: int, now: float) -> None:
-        """The exchange counts `used` in its minute: never believe to have more than what that leaves."""
+        """The exchange counts `used` in its minute: never believe to have more than what that leaves.
+
+        A minute later it has forgotten all of it, so the debt is at most what a minute refills, whatever it says.
+        """
         self._refill(now)
-        self._level = min(self._level, self.per_minute - used)
+        self._level = min(self._level, max(self.per_minute - used, -60 * self._rate))
 
     def empty(self, now: float) -> None:
         """We evidently spent too much."""

@@ -31,7 +31,7 @@ from hoga.runtime.bus import Bus
 from hoga.runtime.config import Settings, load_settings, summary
 from hoga.runtime.health import HealthBoard, HealthServer, publish_health
 from hoga.runtime.logs import setup_logging
-from hoga.runtime.metrics import REGISTRY_OF_PROCESS, ReadAtScrape
+from hoga.runtime.metrics import REGISTRY_OF_PROCESS, ReadAtScrape, running_tasks
 from hoga.runtime.nats_bus import NatsBus, connect_nats
 from hoga.runtime.no_bus import NoBus
 
@@ -189,6 +189,7 @@ async def _bus(
 def _bus_metrics(bus: NatsBus | NoBus) -> ReadAtScrape:
     return ReadAtScrape(
         [
+            ("hoga_tasks", "Concurrent activities inside the process", running_tasks),
             ("hoga_bus_connected", "1 while NATS is there", lambda: float(bus.connected)),
             (
                 "hoga_bus_dropped_total",

@@ -95,6 +95,10 @@ class Chaos:
             if "validator" not in self.verbs.down:
                 self.judge.inspect()
 
+    def health(self, subject: str, payload: bytes) -> None:
+        health = pb.Health.FromString(payload)
+        self.run.gauges.tasks[health.service.replace("-", "_")] = health.tasks
+
     def event(self, subject: str, payload: bytes) -> None:
         self.run.events[pb.BookEvent.Kind.Name(pb.BookEvent.FromString(payload).kind)] += 1
         self.judge.event(subject, payload)
@@ -133,6 +137,7 @@ async def soak(args: argparse.Namespace, folder: Path, command: str) -> report.R
         assert pipeline.bus is not None
         await pipeline.bus.subscribe(subjects.event("*"), chaos.event)
         await pipeline.bus.subscribe(subjects.link("*"), judge.link)
+        await pipeline.bus.subscribe(subjects.health("*"), chaos.health)
         watches = [asyncio.create_task(gauges.run()), asyncio.create_task(chaos.inspect())]
         await chaos.recover("start", START_BOUND_S)
         stormy_s = args.minutes * 60 * (1.0 if args.only else STORMY) * (0.0 if args.measures else 1.0)

@@ -29,6 +29,8 @@ class Sample:
     files: int
     threads: int
     cpu_s: float
+    tasks: int = 0
+    """As the process itself says; 0 where it has not."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Gauges:
         self.stalls: list[float] = []
         """Seconds by which the loop was late, where it was more than 50 ms."""
         self.ticks = 0
+        self.tasks: dict[str, int] = {}
+        """Process (with underscores) -> tasks, as its newest health message says."""
         self._busy = _busy()
         self._began_s = time.monotonic()
 
@@ -72,7 +76,7 @@ class Gauges:
 
     def sample(self) -> None:
         for name, pid in {**self._processes(), OURSELVES: os.getpid()}.items():
-            sample = _read(pid)
+            sample = _read(pid, self.tasks.get(name.replace("-", "_"), 0))
             if sample is not None:
                 self._lives.setdefault((name, pid), []).append(sample)
 
@@ -113,13 +117,13 @@ def _slope(samples: list[Sample]) -> float:
     return 3600 * sum((sample.at_s - middle) * (sample.megabytes - mean) for sample in samples) / spread
 
 
-def _read(pid: int) -> Sample | None:
+def _read(pid: int, tasks: int) -> Sample | None:
     folder = Path(f"/proc/{pid}")
     try:
         megabytes = int((folder / "statm").read_text().split()[1]) * _PAGE_MB
         files, threads = len(os.listdir(folder / "fd")), len(os.listdir(folder / "task"))
         ticks = sum(map(int, (folder / "stat").read_text().rpartition(")")[2].split()[11:13]))
-        return Sample(time.monotonic(), megabytes, files, threads, ticks / _HERTZ)
+        return Sample(time.monotonic(), megabytes, files, threads, ticks / _HERTZ, tasks)
     except (OSError, IndexError):
         return None
 

@@ -17,6 +17,7 @@ from tests.support.revision import revision
 
 GROWN_MB = 40.0
 MORE_FILES = 20
+MORE_TASKS = 20
 SHOWN = 200
 """Violations that are spelled out."""
 
@@ -59,7 +60,7 @@ class Run:
                 for measure in self.measures.found.values()
                 if measure.interruptions
             ],
-            f"leaks (more than {GROWN_MB:g} MB, or {MORE_FILES} open files, in one life)": [
+            f"leaks (more than {GROWN_MB:g} MB, {MORE_FILES} open files or {MORE_TASKS} tasks in one life)": [
                 leak for growth in self.gauges.growth() if growth.name != OURSELVES and (leak := leaked(growth))
             ],
         }
@@ -78,10 +79,11 @@ def met(measure: Measure) -> bool:
 
 
 def leaked(growth: Growth) -> str:
-    grown_mb, files = growth.last.megabytes - growth.first.megabytes, growth.last.files - growth.first.files
-    if growth.slope is None or (grown_mb <= GROWN_MB and files <= MORE_FILES):
+    first, last = growth.first, growth.last
+    grown_mb, files, tasks = last.megabytes - first.megabytes, last.files - first.files, last.tasks - first.tasks
+    if growth.slope is None or (grown_mb <= GROWN_MB and files <= MORE_FILES and tasks <= MORE_TASKS):
         return ""
-    return f"{growth.name}: {grown_mb:+.0f} MB and {files:+d} open files in {growth.minutes:.0f} min"
+    return f"{growth.name}: {grown_mb:+.0f} MB, {files:+d} open files, {tasks:+d} tasks in {growth.minutes:.0f} min"
 
 
 def text(run: Run) -> str:
@@ -251,15 +253,16 @@ def _leaks(run: Run) -> str:
             growth.last.files,
             growth.most_files,
             f"{growth.first.threads} / {growth.last.threads}",
+            f"{growth.first.tasks} / {growth.last.tasks}",
         )
         for growth in run.gauges.growth()
     ]
-    head = ("process", "min", "MB warm", "MB end", "MB/h", "files warm", "end", "most", "threads")
+    head = ("process", "min", "MB warm", "MB end", "MB/h", "files warm", "end", "most", "threads", "tasks")
     words = (
         "The longest life of each process (storms that kill none come first). Warm: two minutes after its start. "
         "The slope is a least-squares line over what follows; it is empty where that is less than five minutes."
     )
-    return f"## Leaks\n\n{words}\n\n" + table(head, rows, right=8)
+    return f"## Leaks\n\n{words}\n\n" + table(head, rows, right=9)
 
 
 def _unjudged(run: Run) -> str:
@@ -278,7 +281,7 @@ def _unjudged(run: Run) -> str:
         "Only the published levels are compared, 20 a side unless configured otherwise.",
         f"Greatest lag of a LIVE book that was judged: {lag or 'none'}.",
         "Memory of the simulator and judge, which remember what was true, is shown and not judged.",
-        "Tasks inside the processes (no metric tells), TLS, DNS, permessage-deflate, disks, and the exchanges' real "
+        "TLS, DNS, permessage-deflate, disks, and the exchanges' real "
         "behaviour under faults.",
     ]
     return "## What was not judged\n\n" + "\n".join(f"- {line}" for line in lines)

@@ -164,6 +164,7 @@ async def test_a_signal_drains_and_ends_with_zero(services: Services, nats: Nats
     health = pb.Health.FromString(payload)
     assert (health.service, health.healthy) == ("test-y", True)
     assert health.resident_bytes > 1 << 20
+    assert 2 <= health.tasks < 100
     service.signal(number)
     assert await service.line() == "draining"
     assert await service.end() == 0

@@ -34,6 +34,11 @@ def leak(run: report.Run) -> None:
     run.gauges._lives["validator", 1] = samples
 
 
+def tasks(run: report.Run, count: Callable[[int], int]) -> None:
+    samples = [Sample(float(at_s), 50.0, 10, 3, 0.0, 12 + count(at_s)) for at_s in range(0, 1000, 5)]
+    run.gauges._lives["ingest-kraken", 1] = samples
+
+
 SPOILS: list[Callable[[report.Run], object]] = [
     lambda run: run.judge.wrong.append("W x"),
     lambda run: run.judge.wrong.append("O x"),
@@ -46,14 +51,17 @@ SPOILS: list[Callable[[report.Run], object]] = [
     lambda run: run.measures.found.update(x=Measure("x", 1.0, never=["y"])),
     lambda run: run.measures.found.update(x=Measure("x", 0.0, interruptions=1)),
     leak,
+    lambda run: tasks(run, lambda at_s: at_s // 30),
 ]
 
 
 def test_a_clean_run_is_good_and_its_report_complete(run: report.Run) -> None:
     run.measures.found["RST"] = Measure("RST", 2.0, noticed=[0.1, 0.2], over=[0.4, 0.6])
     run.injected["drop"] = 3
+    tasks(run, lambda at_s: 3)
     text = report.text(run)
     assert report.good(run)
+    assert "| 15 / 15 |" in text
     assert "| no violation; all 1 targets met |" in text
     for heading in ("Verdicts", "Measured scenarios", "Faults", "Exchanges", "Leaks", "What was not judged"):
         assert f"## {heading}" in text

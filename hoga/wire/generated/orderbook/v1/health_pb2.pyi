@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Health(_message.Message):
-    __slots__ = ("service", "instance", "time_ns", "start_time_ns", "healthy", "reason", "exchanges", "resident_bytes", "cpu_seconds", "epoch")
+    __slots__ = ("service", "instance", "time_ns", "start_time_ns", "healthy", "reason", "exchanges", "resident_bytes", "cpu_seconds", "epoch", "tasks")
     class ExchangeCounts(_message.Message):
         __slots__ = ("exchange", "raw_messages", "book_messages", "dropped", "conflated", "rejected", "gaps", "reversals", "crossed", "resyncs", "bus_lost")
         EXCHANGE_FIELD_NUMBER: _ClassVar[int]
@@ -43,6 +43,7 @@ class Health(_message.Message):
     RESIDENT_BYTES_FIELD_NUMBER: _ClassVar[int]
     CPU_SECONDS_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
     service: str
     instance: str
     time_ns: int
@@ -53,4 +54,5 @@ class Health(_message.Message):
     resident_bytes: int
     cpu_seconds: float
     epoch: int
-    def __init__(self, service: _Optional[str] = ..., instance: _Optional[str] = ..., time_ns: _Optional[int] = ..., start_time_ns: _Optional[int] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., exchanges: _Optional[_Iterable[_Union[Health.ExchangeCounts, _Mapping]]] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., epoch: _Optional[int] = ...) -> None: ...
+    tasks: int
+    def __init__(self, service: _Optional[str] = ..., instance: _Optional[str] = ..., time_ns: _Optional[int] = ..., start_time_ns: _Optional[int] = ..., healthy: _Optional[bool] = ..., reason: _Optional[str] = ..., exchanges: _Optional[_Iterable[_Union[Health.ExchangeCounts, _Mapping]]] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., epoch: _Optional[int] = ..., tasks: _Optional[int] = ...) -> None: ...
