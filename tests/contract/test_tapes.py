@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from hoga.cli.main import main
+from hoga.domain.actions import Action
+from hoga.domain.keeper import Keeper
 from hoga.domain.types import State
 from hoga.runtime.replay import Replay, replay
 from tests.support import naive, tapes
@@ -22,6 +27,7 @@ BINANCE = [
 ]
 UPBIT = "upbit/cryptofeed2021_upbit.jsonl.gz"
 ALL_LEVELS = 10_000
+SHOWN = 20
 
 
 def levels(texts: list[tuple[str, str]]) -> naive.Levels:
@@ -49,6 +55,38 @@ def test_a_binance_tape_ends_in_exactly_the_naive_book(name: str, futures: bool)
     for native, keeper in run.shelf.keepers.items():
         assert keeper.sequence == truth[native].last
     assert run.unknown == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "follow"),
+    [
+        *[(name, partial(naive.follow_binance, futures=futures)) for name, futures in BINANCE],
+        (UPBIT, naive.follow_upbit),
+    ],
+)
+def test_every_live_book_on_the_way_is_the_naive_book_of_its_id(
+    name: str, follow: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the end alone: whatever is published as LIVE, at the id it claims (the time, where there are no ids)."""
+    path = tapes.tape(name)
+    by_time = name == UPBIT
+    ours: dict[Keeper, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
+    published = Keeper._published
+
+    def watched(keeper: Keeper) -> list[Action]:
+        if keeper.state is State.LIVE:
+            bids, asks = keeper.book.texts(SHOWN)
+            at = keeper.exchange_time_ns // 1_000_000 if by_time else keeper.sequence
+            ours[keeper][at] = levels(bids), levels(asks)
+        return published(keeper)
+
+    monkeypatch.setattr(Keeper, "_published", watched)
+    run = replay(path)
+    truth: dict[str, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
+    follow(path, seen=lambda symbol, book: truth[symbol].update({book.last: book.top(SHOWN)}))
+    for native, keeper in run.shelf.keepers.items():
+        assert len(ours[keeper]) > 0.9 * len(truth[native]) > 0, native
+        assert [at for at, book in ours[keeper].items() if book != truth[native].get(at)] == [], native
 
 
 def test_the_upbit_tape_ends_in_exactly_the_naive_book() -> None:

@@ -47,6 +47,7 @@ KEEPER = "hoga/domain/keeper.py"
 LINE = "hoga/domain/line.py"
 WHOLE = "hoga/domain/whole.py"
 SEQUENCED = "hoga/domain/sequenced.py"
+JOINED = "hoga/domain/joined.py"
 IN_BAND_KEEPER = "hoga/domain/in_band.py"
 
 MUTANTS = (
@@ -233,6 +234,14 @@ MUTANTS = (
         "        self._remember(update, link)\n        self.sequence",
         "        self.sequence",
         (*KEEPERS, *IN_BAND),
+    ),
+    Mutant(
+        "audit-compares-nothing",
+        "an audit never finds a difference",
+        JOINED,
+        "found, audited = differences(self.book, book), self._auditing",
+        "found, audited = list[str](), self._auditing",
+        (*KEEPERS, "tests/unit/test_validator_desk_audit.py"),
     ),
     Mutant(
         "old-frame-applied",

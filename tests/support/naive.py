@@ -6,7 +6,9 @@ It shares no code with the project; the tests compare against it.
 from __future__ import annotations
 
 import gzip
+import heapq
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -33,9 +35,11 @@ class NaiveBook:
                     side[Decimal(price)] = Decimal(size)
 
     def top(self, depth: int) -> tuple[Levels, Levels]:
-        bids = sorted(self.bids.items(), key=lambda level: -level[0])[:depth]
-        asks = sorted(self.asks.items(), key=lambda level: level[0])[:depth]
-        return bids, asks
+        """Best first."""
+        return heapq.nlargest(depth, self.bids.items()), heapq.nsmallest(depth, self.asks.items())
+
+
+Seen = Callable[[str, NaiveBook], None]
 
 
 def records(path: Path):
@@ -44,8 +48,9 @@ def records(path: Path):
             yield json.loads(line)
 
 
-def follow_binance(path: Path, *, futures: bool) -> dict[str, NaiveBook]:
-    """Books of a Binance tape by the documented procedure: buffer, snapshot, drop, bridge, chain."""
+def follow_binance(path: Path, *, futures: bool, seen: Seen = lambda _symbol, _book: None) -> dict[str, NaiveBook]:
+    """Books of a Binance tape by the documented procedure: buffer, snapshot, drop, bridge, chain. `seen` is told after
+    every update."""
     books: dict[str, NaiveBook] = {}
     waiting: dict[str, list[dict]] = {}
     for record in records(path):
@@ -59,6 +64,7 @@ def follow_binance(path: Path, *, futures: bool) -> dict[str, NaiveBook]:
                 waiting.setdefault(event["s"], []).append(event)
             else:
                 _binance_event(book, event, futures)
+                seen(event["s"], book)
         elif record["kind"] == "http" and urlsplit(record["url"]).path.endswith("/depth"):
             symbol = parse_qs(urlsplit(record["url"]).query)["symbol"][0]
             if symbol in books:
@@ -69,6 +75,7 @@ def follow_binance(path: Path, *, futures: bool) -> dict[str, NaiveBook]:
             book.last = snapshot["lastUpdateId"]
             for event in waiting.pop(symbol, []):
                 _binance_event(book, event, futures)
+            seen(symbol, book)
     return books
 
 
@@ -81,7 +88,7 @@ def _binance_event(book: NaiveBook, event: dict, futures: bool) -> None:
     book.last = event["u"]
 
 
-def follow_upbit(path: Path) -> dict[str, NaiveBook]:
+def follow_upbit(path: Path, *, seen: Seen = lambda _symbol, _book: None) -> dict[str, NaiveBook]:
     """Books of an Upbit tape (SIMPLE format): every frame is the whole book."""
     books: dict[str, NaiveBook] = {}
     for record in records(path):
@@ -99,4 +106,5 @@ def follow_upbit(path: Path) -> dict[str, NaiveBook]:
             [(u["bp"], u["bs"]) for u in units if Decimal(u["bp"]) and Decimal(u["bs"])],
             [(u["ap"], u["as"]) for u in units if Decimal(u["ap"]) and Decimal(u["as"])],
         )
+        seen(message["cd"], book)
     return books
