@@ -198,8 +198,7 @@ class SequencedKeeper(Keeper):
     def _follow(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A delta for a book that stands."""
         before = self._sequencer.last
-        fresh = before is not None and update.prev_seq > before and not self._sequencer.knows(link)
-        if fresh and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp):
+        if self._merely_faster(update, link, stamp):
             self.counters.stale += 1
             counts = self.wanting and self._counts(link)  # a snapshot may lie between the book and this
             if counts and self._buffer.add(link, update, stamp.mono_ns) is not Verdict.STALE:
@@ -253,6 +252,15 @@ class SequencedKeeper(Keeper):
 
     def _strayed(self, stamp: Stamp) -> None:
         """What a link brings counts otherwise than the book."""
+
+    def _merely_faster(self, update: Update, link: str, stamp: Stamp) -> bool:
+        """Whether a delta begins beyond the book because its link, of which nothing has fitted yet, is faster than
+        those that lead the book on."""
+        sequencer = self._sequencer
+        if sequencer.last is None or update.prev_seq <= sequencer.last:
+            return False
+        placed = sequencer.knows(link) and (link in self._steps.in_step or sequencer.astray(link))
+        return not placed and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp)
 
     def _counts(self, link: str) -> bool:
         """Whether what a link brings may be joined to a snapshot; one that was replaced as planned goes on a while."""

@@ -301,7 +301,8 @@ class Oracle:
     def _judge_doubt(self, event: pb.BookEvent) -> None:
         """A book that is called into doubt; snapshots that are put in order by time may do so after a clock was set."""
         frames = [frame for life in self.lives[self._key_of(event)] for frame in life.frames[1:]]
-        if not self.confused_until and all(frame.intact for frame in frames):
+        meant = self.confused_until or self._doubtful_until.get(self._key_of(event))
+        if not meant and all(frame.intact for frame in frames):
             self._fail(f"A {event.exchange} {event.symbol}: {event.detail}")
 
     def _key_of(self, event: pb.BookEvent) -> Key:

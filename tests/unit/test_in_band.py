@@ -414,6 +414,16 @@ class TestTwoLines:
         assert (lines.state, lines.keeper.sequence) == (State.LIVE, 108)
         assert lines.false_alarms() == []
 
+    def test_nor_where_the_faster_one_began_the_new_count_before_there_was_a_book(self) -> None:
+        lines = Lines("a", "b")
+        lines.send("b", step(101), delta(101, 50, [("99", "3")]), *[step(n) for n in range(51, 56)])
+        lines.send("a", step(95), snapshot(96), *[step(n) for n in range(97, 102)], delta(101, 50, [("99", "3")]))
+        lines.send("b", step(56))
+        lines.send("a", *[step(n) for n in range(51, 57)])
+        lines.send("b", step(57))
+        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 57)
+        assert lines.false_alarms() == []
+
     def test_what_was_kept_for_a_snapshot_is_compared_too(self) -> None:
         lines = Lines("a", "b")
         lines.send("a", step(101, "6"))
