@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hoga.exchanges import registry
-from hoga.exchanges.base import BookStart, Continuity, Exchange
+from hoga.exchanges.base import BookStart, Continuity, Exchange, Limits
 
 _PROVES = {
     Continuity.LINKED_IDS: "linked ids",
@@ -23,6 +23,19 @@ _PROVES = {
     Continuity.TIMESTAMP: "time only",
 }
 _STARTS = {BookStart.REST: "REST", BookStart.IN_BAND: "in stream", BookStart.WHOLE_FRAME: "whole frame"}
+_PROOF_NOTES = (
+    "DEPTH: levels a side.  *: of the last snapshot, changes as the price moves.",
+    "+: a checksum covers only the best levels.  time only: nothing is verified.",
+)
+_LIMIT_NOTES = (
+    "SYMBOLS: on one connection.  REQUEST: symbols in one subscription.",
+    "SENDS: frames a second on one connection.",
+    "CONNECTS: a minute, sustained.  AT ONCE: so many of them without a wait.",
+    "LIFE: then the exchange cuts; a new connection overlaps before.",
+    "IDLE: a connection on which nothing arrives for so long is given up.",
+    "REST: weight a minute, of which `rest_share` is used.",
+)
+_LIMITS = ("SYMBOLS", "REQUEST", "SENDS", "CONNECTS", "AT ONCE", "LIFE", "IDLE", "REST")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -65,6 +78,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
             "symbols_per_request": limits.symbols_per_request,
             "messages_per_s": limits.messages_per_s,
             "connects_per_s": limits.connects_per_s,
+            "connect_burst": limits.connect_burst,
             "lifetime_s": limits.lifetime_s,
             "idle_timeout_s": limits.idle_timeout_s,
             "rest_weight_per_minute": limits.rest_weight_per_minute,
@@ -75,25 +89,65 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
 
 
 def render(known: list[Exchange]) -> Group:
-    """Fits 80 columns; what needs sentences stands below the table."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold dim")
-    for name in ("CODE", "NAME", "PROVEN BY", "START"):
-        table.add_column(name, no_wrap=True)
-    for name in ("DEPTH", "PER LINK", "REST/MIN"):
-        table.add_column(name, no_wrap=True, justify="right")
+    """Fits 80 columns; what needs sentences stands below the tables."""
+    return Group(
+        _proofs(known),
+        *_notes(_PROOF_NOTES),
+        Text("\nLimits we keep", "bold"),
+        _limits(known),
+        *_notes(_LIMIT_NOTES),
+        Text("\nWhat cannot be seen", "bold"),
+        *(_blind_spots(exchange) for exchange in known),
+    )
+
+
+def _proofs(known: list[Exchange]) -> Table:
+    table = _table("CODE", "NAME", "PROVEN BY", "START")
+    table.add_column("DEPTH", no_wrap=True, justify="right")
     for exchange in known:
-        traits, limits = exchange.traits, exchange.limits
+        traits = exchange.traits
         table.add_row(
             exchange.code,
             exchange.korean_name,
             Text(_PROVES[traits.continuity], "green" if traits.verified else "yellow"),
             _STARTS[traits.start],
             _depth(exchange),
-            str(limits.symbols_per_link),
-            str(limits.rest_weight_per_minute),
         )
-    note = Text("* of the last snapshot: changes as the price moves   + a checksum covers only the best levels", "dim")
-    return Group(table, note, Text("\nWhat cannot be seen", "bold"), *(_blind_spots(exchange) for exchange in known))
+    return table
+
+
+def _limits(known: list[Exchange]) -> Table:
+    table = _table("CODE")
+    for name in _LIMITS:
+        table.add_column(name, no_wrap=True, justify="right")
+    for exchange in known:
+        table.add_row(exchange.code, *_limit_cells(exchange.limits))
+    return table
+
+
+def _limit_cells(limits: Limits) -> tuple[str, ...]:
+    """In the order of `_LIMITS`."""
+    return (
+        str(limits.symbols_per_link),
+        str(limits.symbols_per_request),
+        f"{limits.messages_per_s:g}",
+        f"{limits.connects_per_s * 60:g}",
+        str(limits.connect_burst),
+        f"{limits.lifetime_s / 3600:g} h" if limits.lifetime_s else "–",
+        f"{limits.idle_timeout_s:g} s",
+        str(limits.rest_weight_per_minute),
+    )
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold dim")
+    for name in names:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def _notes(lines: tuple[str, ...]) -> list[Text]:
+    return [Text(line, "dim") for line in lines]
 
 
 def _depth(exchange: Exchange) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from hoga.client import BookView, Client
+from hoga.domain.aliases import old_spelling, renamed
 from hoga.domain.errors import BusError, ConfigError, HogaError, snippet
 from hoga.exchanges import registry
 from hoga.runtime.nats_streams import NoStreamError
@@ -15,7 +16,8 @@ NEAR = 4
 
 async def find_book(client: Client, exchange: str, typed: str) -> BookView:
     """The current book of the market that `typed` names: its symbol (`BTC-KRW`), in any case and with any
-    separator, or the exchange's own id (`KRW-BTC`). ConfigError with near matches where nothing fits."""
+    separator, the exchange's own id (`KRW-BTC`), or its symbol in old codes (`XBT-USD`). ConfigError with near
+    matches where nothing fits."""
     registry.get(exchange)
     try:
         book = await client.book(exchange, typed)
@@ -41,7 +43,7 @@ def match(typed: str, known: dict[str, str]) -> str | None:
     if typed in known:
         return typed
     wanted = _plain(typed)
-    for names in (known.keys(), known.values()):
+    for names in (known.keys(), known.values(), map(old_spelling, known)):
         found = [symbol for symbol, name in zip(known, names, strict=True) if _plain(name) == wanted]
         if len(found) == 1:
             return found[0]
@@ -52,7 +54,7 @@ def near(typed: str, known: dict[str, str]) -> list[str]:
     """Symbols that look like `typed`, the likeliest first."""
     by_plain = {_plain(symbol): symbol for symbol in known}
     close = [by_plain[name] for name in get_close_matches(_plain(typed), by_plain, n=NEAR, cutoff=0.6)]
-    base = _plain(typed.replace("/", "-").replace("_", "-").partition("-")[0])
+    base = _plain(renamed(typed.upper().replace("/", "-").replace("_", "-")).partition("-")[0])
     same_base = sorted(symbol for symbol in known if _plain(symbol.partition("-")[0]) == base)
     return list(dict.fromkeys(same_base + close))[:NEAR]
 

@@ -78,6 +78,7 @@ def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
         "other": outcome.other,
         "unknown": outcome.unknown,
         "troubles": outcome.troubles,
+        "left_aside": dict(outcome.left_aside),
         "damage": outcome.damage,
         "symbols": {symbol: _symbol_json(keeper, depth) for symbol, keeper in outcome.books().items()},
     }
@@ -88,6 +89,8 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
     console.rule(f"{outcome.path.name} · {outcome.exchange.korean_name} · {outcome.records:,} records", align="left")
     if not outcome.shelf.keepers:
         console.print("no order book in this tape", style="yellow")
+    for reason, frames in outcome.left_aside.items():
+        console.print(f"{frames:,} frames were left aside: {reason}", style="yellow", markup=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("symbol", overflow="fold")
     table.add_column("state", no_wrap=True, min_width=7)

@@ -24,7 +24,7 @@ from hoga.client.book import BookView, read_book
 from hoga.client.callbacks import Callbacks, OrderbookCallback
 from hoga.client.session import Session
 from hoga.client.streams import BookStream, MessageStream
-from hoga.domain.errors import BusError, ConfigError, HogaError, snippet
+from hoga.domain.errors import BusError, ConfigError, FrameError, HogaError, snippet
 from hoga.runtime.bus import Bus
 from hoga.runtime.config import NatsSettings
 from hoga.wire import pb, subjects
@@ -160,10 +160,14 @@ class Client:
         return self._session.message_stream(pb.Health, subjects.health(_code(service, "a service name")), limit=limit)
 
     async def universe(self, exchange: str) -> pb.Universe | None:
-        """The symbols that are worth collecting there; None where nobody has said."""
+        """The symbols that are worth collecting there; None where nobody has said. FrameError ("shape") where what
+        the bus keeps is no universe."""
         subject = subjects.universe(_code(exchange, "an exchange code", exact=True))
         payload = await self._session.bus.last(subjects.UNIVERSE_STREAM, subject)
-        return None if payload is None else pb.Universe.FromString(payload)
+        try:
+            return None if payload is None else pb.Universe.FromString(payload)
+        except DecodeError as error:
+            raise FrameError("shape", f"what the bus keeps for {exchange} is no Universe message: {error}") from None
 
 
 def _book_subject(exchange: str, symbol: str, *, exact: bool = False) -> str:

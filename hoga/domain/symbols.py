@@ -2,7 +2,9 @@
 
 Within an exchange the map is a bijection: where two markets claim one symbol, the first keeps it, the
 second is left out and reported. Symbols are made from base and quote as the exchange lists them, never by
-cutting ids apart.
+guessing where an id such as BTCUSDT ends its base; only recordings without a list are read so. The exception: where
+the list names nothing but a pair whose two parts the exchange defines (`KRW-BTC` of Upbit and Bithumb, the family
+`BTC-USDT` of an OKX contract, `wsname` `XBT/USD` of Kraken), the pair is read at its separator.
 """
 
 from __future__ import annotations

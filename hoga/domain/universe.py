@@ -6,7 +6,7 @@
 4. Whoever is in stays until it ranks below `top_n * (1 + hysteresis)` or trades less than
    `min_turnover * (1 - hysteresis)`: what wiggles at the border does not flap.
 5. `include` always wins, on top of the others; it must be listed. A symbol both included and excluded is a
-   contradiction in the settings.
+   contradiction in the settings. Names in old codes (XBT-USD) stand for everybody's where they are not listed.
 6. What cannot be measured (no rate, no figures) cannot come in. Whoever is in is then judged by the last figure
    measured: another exchange's failure, which takes a rate away, throws nothing out.
 """
@@ -14,11 +14,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 
+from hoga.domain.aliases import as_listed, renamed
 from hoga.domain.errors import ConfigError
 from hoga.domain.rates import EXACT, ONE, amount
 from hoga.domain.symbols import SymbolMap
@@ -48,9 +49,14 @@ class Rules:
     hysteresis: Decimal = Decimal("0.2")
 
     def __post_init__(self) -> None:
-        both = sorted(self.include & self.exclude)
+        both = sorted(set(map(renamed, self.include)) & set(map(renamed, self.exclude)))
         if both:
             raise ConfigError(f"universe: {', '.join(both)} is in include and in exclude; leave it in one of them")
+
+    def naming(self, listed: Container[str]) -> Rules:
+        """The same rules with the names under which symbols are listed."""
+        include, exclude = ({as_listed(name, listed) for name in names} for names in (self.include, self.exclude))
+        return replace(self, include=frozenset(include), exclude=frozenset(exclude))
 
     @property
     def last_rank(self) -> int | None:
@@ -113,6 +119,7 @@ def candidates(listed: SymbolMap, turnovers: Iterable[Turnover], rates: Mapping[
 def select(listed: Iterable[Candidate], rules: Rules, before: Iterable[Member] = ()) -> Selection:
     """Applies the rules; `before` is the selection that stands. Independent of every order."""
     by_symbol = {candidate.symbol: candidate for candidate in listed}
+    rules = rules.naming(by_symbol)
     previous = {member.symbol: member for member in before}
     eligible = [candidate for candidate in by_symbol.values() if not _barred(candidate, rules)]
     turnovers = {

@@ -130,7 +130,7 @@ class RouteKind(Enum):
     CLOSING = "closing"
     """The exchange announces that it will close the link: reconnect now."""
     OTHER = "other"
-    """Understood and of no interest here (trades, tickers, status lines)."""
+    """Understood and of no interest here (trades, tickers, status lines); `detail` says why where it is book data."""
     UNKNOWN = "unknown"
     """Not understood: counted, kept for inspection."""
 

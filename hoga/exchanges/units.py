@@ -31,6 +31,8 @@ from hoga.exchanges.decoding import EpochTime, check_levels, decode, json_string
 _TICKETS = UUID("8f1f8f0e-5c5b-4a52-9d5e-4f3b7a2c6d10")
 _BOOK_MARKS = (b'"type":"orderbook"', b'"ty":"orderbook"')
 _CODE_MARKS = (b'"code":"', b'"cd":"')
+UNSEEN_HALT = "the list of markets has no status: one that is halted but still listed stays LIVE while frames come"
+"""A blind spot of both: what is listed is taken for trading."""
 
 
 class Unit(msgspec.Struct, gc=False):

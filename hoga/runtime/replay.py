@@ -6,6 +6,7 @@ recorded; one that the tape lacks stays wanted, and its book stays what the evid
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,8 @@ class Replay:
     other: int = 0
     unknown: int = 0
     troubles: list[str] = field(default_factory=list)
+    left_aside: Counter[str] = field(default_factory=Counter)
+    """Why frames that the exchange module knows are no book data of ours: reason -> frames."""
     links: dict[str, str] = field(default_factory=dict)
     """Connection -> the name of its present link: a connection that is made again is a new one."""
     replaced: AllBut = field(default_factory=AllBut)
@@ -147,6 +150,8 @@ def _play(run: Replay, record: tape.Record) -> None:
             _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
         else:
             run.other += 1
+            if route.kind is RouteKind.OTHER and route.detail:
+                run.left_aside[route.detail] += 1
 
 
 def _reconnect(run: Replay, conn: str) -> None:

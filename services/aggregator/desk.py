@@ -19,6 +19,8 @@ from hoga.runtime.settings import UniverseRules
 from hoga.wire import pb
 from services.aggregator.listing import Listing
 
+LAST_REVISION = 1 << 63
+"""A kept universe beyond this was not made by counting, and leaves the message's 64 bits no room to go on."""
 SHOWN = 12
 """Symbols named in a log line; the rest are counted."""
 
@@ -61,11 +63,16 @@ class Desk:
         return self.listing.trading if self.listing is not None else 0
 
     def restore(self, payload: bytes) -> None:
-        """Goes on from the universe that an earlier run published. FrameError where `payload` is none."""
+        """Goes on from the universe that an earlier run published. FrameError where `payload` is none, or one that
+        cannot be published again; then nothing has changed."""
         try:
             found = pb.Universe.FromString(payload)
         except DecodeError as error:
             raise FrameError("shape", f"not a Universe: {error}") from None
+        if found.revision > LAST_REVISION:
+            raise FrameError("number", f"revision {found.revision} leaves no room for another")
+        if not all(entry.symbol for entry in found.entries):
+            raise FrameError("symbol", "an entry has no symbol")
         self.revision = found.revision
         comparable = found.common_currency == self.common
         self.members = tuple(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
+from hoga.domain.aliases import as_listed
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.universe import near_matches
 from hoga.runtime.settings import UniverseRules, UniverseSettings
@@ -35,7 +36,7 @@ class NameCheck:
     def _wrong(self, names: Iterable[tuple[str, str]], where: str, listed: Mapping[str, SymbolMap]) -> Iterator[str]:
         for name, key in names:
             place = f"{where}.{key}: {name}"
-            if any(name in symbols.by_symbol for symbols in listed.values()):
+            if any(as_listed(name, symbols.by_symbol) in symbols.by_symbol for symbols in listed.values()):
                 self._said.discard(place)
             elif place not in self._said:
                 self._said.add(place)

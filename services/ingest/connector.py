@@ -21,7 +21,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from hoga.domain.errors import RestError
+from hoga.domain.errors import RestError, snippet
 from hoga.exchanges.base import Endpoints, Exchange
 from hoga.runtime.config import Settings
 from hoga.runtime.rest import RestClient
@@ -280,7 +280,7 @@ class ExchangeConnector(ExchangeConnectorInterface):
         """Queues the snapshot of a collected symbol; the reason where that is not possible, else ""."""
         native = self.native(symbol)
         if native is None:
-            return f"{self.exchange.code} does not collect {symbol!r}"
+            return f"{self.exchange.code} does not collect {snippet(symbol)!r}"
         if not self.parts.snapshots.ask(symbol, native, priority):
             return f"{len(self.parts.snapshots)} snapshots are queued already"
         return ""

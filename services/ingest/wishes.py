@@ -1,7 +1,8 @@
 """Which symbols shall be collected, and what the exchange makes of them.
 
 A wish that the exchange does not list is reported once, with what may have been meant, and harms no other.
-It stays a wish: it is collected as soon as it is listed.
+It stays a wish: it is collected as soon as it is listed. A wish in old codes (XBT-USD) becomes one for the symbol
+that is listed (BTC-USD).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from hoga.domain.aliases import renamed
 from services.ingest.directory import Directory
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ class Wishes:
     def placed(self, directory: Directory) -> dict[str, str]:
         """What can be collected now, native id -> canonical."""
         placed: dict[str, str] = {}
+        if directory.loaded:
+            self._rename(directory)
         for symbol, hint in self.symbols.items():
             native = directory.native(symbol, hint)
             if native is not None:
@@ -54,6 +58,12 @@ class Wishes:
                 if hint:
                     directory.ask()
         return placed
+
+    def _rename(self, directory: Directory) -> None:
+        listed = directory.symbols.by_symbol
+        old = [name for name in self.symbols if name not in listed and renamed(name) in listed]
+        for name in old:
+            self.symbols.setdefault(renamed(name), self.symbols.pop(name))
 
     def _check_trading(self, symbol: str, directory: Directory) -> None:
         instrument = directory.symbols.by_symbol.get(symbol)

@@ -1,7 +1,8 @@
 """HTTP beside the exchanges: truth, control, status.
 
 GET  /truth/<code>/<native>?seq=…&life=…|time_ms=…&depth=…    {"seq","time_ms","life","bids":[["p","s"]…],"asks":…}
-POST /control {"action":"drop","code":"upbit",…}       what was done; the actions: --list-actions
+POST /control {"action":"drop","code":"upbit",…}       what was done; the actions: --list-actions. 404 for an unknown
+                                                       market, 400 with one line for whatever else is wrong
 GET  /control                                          what struck so far, what is armed
 GET  /status                                           markets, links and counts
 GET  /healthz                                          200 while frames are paced
@@ -9,16 +10,19 @@ GET  /healthz                                          200 while frames are pace
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from hoga.domain.errors import snippet
 from services.simulator.actions import ACTIONS, ALIASES
 
 if TYPE_CHECKING:
     from services.simulator.server import SimulatorServer
 
+NO_COMMAND = "expected a JSON object with an action"
 _ASKED = ("seq", "time_ms", "depth", "life")
 
 
@@ -38,18 +42,17 @@ def add_routes(app: web.Application, server: SimulatorServer) -> None:
 
     async def act(request: web.Request) -> web.Response:
         try:
-            wanted: dict[str, Any] = dict(await request.json())
-        except (ValueError, TypeError):
-            return _refuse(400, "expected a JSON object with an action")
-        action = wanted.pop("action", "")
-        action = ALIASES.get(action, action)
-        if action not in ACTIONS:
-            return _refuse(400, f"unknown action {action!r}; known: {', '.join(ACTIONS)}")
+            wanted = await request.json()
+        except ValueError:
+            return _refuse(400, NO_COMMAND)
+        except RecursionError:
+            return _refuse(400, f"{NO_COMMAND}, nested less deeply")
         try:
-            return web.json_response(getattr(server.faults, action)(**wanted))
+            action, arguments = _command(wanted, server.venues)
+            return web.json_response(getattr(server.faults, action)(**arguments))
         except KeyError as error:
-            return _refuse(404, f"unknown exchange or market {error}")
-        except (TypeError, ValueError) as error:
+            return _refuse(404, f"unknown market {snippet(str(error))}")
+        except ValueError as error:
             return _refuse(400, str(error))
 
     async def report(request: web.Request) -> web.Response:
@@ -77,6 +80,20 @@ def add_routes(app: web.Application, server: SimulatorServer) -> None:
     app.router.add_get("/control", report)
     app.router.add_get("/status", status)
     app.router.add_get("/healthz", healthz)
+
+
+def _command(wanted: object, codes: Collection[str]) -> tuple[str, dict[str, Any]]:
+    """(action, its arguments) that the body of a POST asks for; ValueError, one line, where it is no command."""
+    if not isinstance(wanted, dict) or not isinstance(name := wanted.get("action"), str):
+        raise ValueError(NO_COMMAND)
+    action = ACTIONS.get(ALIASES.get(name, name))
+    if action is None:
+        raise ValueError(f"unknown action {snippet(name)!r}; known: {', '.join(ACTIONS)}")
+    arguments = {key: value for key, value in wanted.items() if key != "action"}
+    action.check(arguments)
+    if action.takes_exchange and arguments["code"] not in codes:
+        raise ValueError(f"unknown exchange {snippet(arguments['code'])!r}; known: {', '.join(codes)}")
+    return action.name, arguments
 
 
 def _refuse(status: int, text: str) -> web.Response:

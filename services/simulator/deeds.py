@@ -55,7 +55,7 @@ class Faults(MarketDeeds, TcpDeeds):
 
     def corrupt_checksum(self, code: str, native: str, count: int = 1) -> Deed:
         """The next `count` checksums of a market are off by one."""
-        if registry.get(code).traits.checksum is None:
+        if registry.get(self._known(code, native).code).traits.checksum is None:
             raise ValueError(f"{code} sends no checksums")
         return self._arm(code, native, "corrupt_checksum", count, off_by_one)
 

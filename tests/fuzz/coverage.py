@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -35,14 +34,7 @@ _COVERED = re.compile(r"cov: (\d+)")
 _INPUTS, _PASSED_OVER = "inputs", "passed-over"
 
 
-def fuzz(
-    target: Target,
-    *,
-    seed: int,
-    seconds: float,
-    bounds: bool = True,
-    passed_over: Callable[[str], bool] = lambda _place: False,
-) -> Outcome:
+def fuzz(target: Target, *, seed: int, seconds: float, bounds: bool = True) -> Outcome:
     """As `engine.fuzz`; `sorts` are the places covered. The bounds are libFuzzer's here: of one input, in seconds and
     in memory."""
     outcome = Outcome(target.name)
@@ -55,7 +47,6 @@ def fuzz(
         while (left_s := seconds - (time.monotonic() - begin)) >= LEAST_S or not outcome.executions:
             _child(target, seed, max(int(left_s), LEAST_S), folder, outcome)
             seed += 1000
-    outcome.findings = [finding for finding in outcome.findings if not passed_over(finding.place)]
     outcome.seconds = time.monotonic() - begin
     return outcome
 

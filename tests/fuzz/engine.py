@@ -10,7 +10,7 @@ import re
 import time
 import traceback
 import tracemalloc
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -69,11 +69,9 @@ def fuzz(
     executions: int = 0,
     seconds: float = 0.0,
     bounds: bool = False,
-    passed_over: Callable[[str], bool] = lambda _place: False,
 ) -> Outcome:
     """Runs `executions` inputs, or as many as go into `seconds`. `bounds`: each must also be handled within a time (of
-    the processor) that fits its size; only for runs outside the test suite. `passed_over(place)`: errors that are no
-    news."""
+    the processor) that fits its size; only for runs outside the test suite."""
     chance = Random(f"{target.name} {seed}")
     pool = list(dict.fromkeys(target.seeds()))
     outcome = Outcome(target.name)
@@ -96,7 +94,7 @@ def fuzz(
             outcome.peak_bytes = max(outcome.peak_bytes, peak)
         if error is not None:
             place = place_of(error)
-            if place not in places and not passed_over(place):
+            if place not in places:
                 places.add(place)
                 outcome.findings.append(_finding(target, data, error, place))
         elif sort not in seen:

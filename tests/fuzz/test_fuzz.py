@@ -9,43 +9,30 @@ from random import Random
 import pytest
 
 from tests.fuzz import engine, run
-from tests.fuzz.cases import FOLDER, cases
+from tests.fuzz.cases import cases
 from tests.fuzz.inputs import mutate, script, tree
-from tests.fuzz.known import KNOWN, Known, known
 from tests.fuzz.minimise import minimise
 from tests.fuzz.target import Target, promise
 from tests.fuzz.targets import every
 
 SEED = 2026
-_KNOWN_CASES = {(one.group, one.case) for one in KNOWN}
-_CASES = [one for one in cases() if (one[0].group, one[1].stem) not in _KNOWN_CASES]
 
 
 @pytest.mark.parametrize("target", every().values(), ids=every())
 def test_no_input_breaks_a_promise(target: Target) -> None:
-    outcome = engine.fuzz(
-        target, seed=SEED, executions=target.suite_runs, passed_over=lambda place: known(target, place)
-    )
+    outcome = engine.fuzz(target, seed=SEED, executions=target.suite_runs)
     assert not outcome.findings, "\n".join(map(run.describe, outcome.findings))
     assert outcome.executions == target.suite_runs
     assert outcome.sorts >= 2, "the inputs hardly differ: is the target reached at all?"
 
 
-@pytest.mark.parametrize(("target", "path"), [pytest.param(*one, id=f"{one[0].name}-{one[1].stem}") for one in _CASES])
+@pytest.mark.parametrize(("target", "path"), [pytest.param(*one, id=f"{one[0].name}-{one[1].stem}") for one in cases()])
 def test_what_once_failed_does_not_fail_again(target: Target, path: Path) -> None:
     data = path.read_bytes()
     _, error = engine.run_once(target, data)
     error = error or engine.too_large(target, data)[0]
     if error is not None:
         raise error
-
-
-@pytest.mark.parametrize("one", KNOWN, ids=lambda one: f"{one.group}-{one.case}")
-def test_what_is_known_still_fails(one: Known) -> None:
-    data = (FOLDER / one.group / f"{one.case}.bin").read_bytes()
-    errors = [engine.run_once(target, data)[1] for target in every().values() if target.group == one.group]
-    places = {engine.place_of(error) for error in errors if error is not None}
-    assert any(map(one.fits, places)), f"mended? then strike it off known.py: {one.what}"
 
 
 class TestEngine:
@@ -75,12 +62,6 @@ class TestEngine:
             return any(what == b"B" and b"z" in payload for what, payload in script.read(data))
 
         assert script.read(minimise(script.write(events), shows)) == [(b"B", b"z")]
-
-    def test_known_findings_are_told_apart(self) -> None:
-        target = every()[next(name for name, one in every().items() if one.group == KNOWN[0].group)]
-        assert known(target, KNOWN[0].place)
-        assert not known(target, "hoga/exchanges/base.py route TypeError")
-        assert not known(every()["tape"], KNOWN[0].place)
 
     def test_one_input_can_be_run_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         path = tmp_path / "input.bin"

@@ -262,6 +262,12 @@ class TestNames:
             rules_of(UniverseRules(include=["BTC-USDT"], exclude=["BTC-USDT"]))
 
 
+def universe_of(revision: int, *symbols: str) -> bytes:
+    """As an earlier run may have left it on the bus."""
+    entries = [pb.Universe.Entry(symbol=symbol, native_symbol="X") for symbol in symbols]
+    return pb.Universe(exchange="binance_spot", revision=revision, entries=entries).SerializeToString()
+
+
 class TestRestart:
     async def test_figures_in_another_currency_are_not_compared(self, bus: FakeBus) -> None:
         await bus.ensure_stream(subjects.UNIVERSE_STREAM, [subjects.universe(">")], max_bytes=1 << 20)
@@ -288,12 +294,21 @@ class TestRestart:
             ("ETH-USDT", "kept"),
         ]
 
-    async def test_an_unreadable_last_universe_is_said_and_passed_over(
-        self, bus: FakeBus, caplog: pytest.LogCaptureFixture
+    @pytest.mark.parametrize(
+        ("kept", "why"),
+        [
+            (b"\xff\xff", "not a Universe"),
+            (universe_of(2**64 - 1, "BTC-USDT"), "revision 18446744073709551615 leaves no room for another"),
+            (universe_of(7, "BTC-USDT", ""), "an entry has no symbol"),
+        ],
+    )
+    async def test_a_last_universe_that_cannot_be_is_said_and_passed_over(
+        self, bus: FakeBus, caplog: pytest.LogCaptureFixture, kept: bytes, why: str
     ) -> None:
         await bus.ensure_stream(subjects.UNIVERSE_STREAM, [subjects.universe(">")], max_bytes=1 << 20)
-        bus.publish(subjects.universe("binance_spot"), b"\xff\xff")
+        bus.publish(subjects.universe("binance_spot"), kept)
         await Ingest(bus, "binance_spot", dict(SPOT)).start()
         async with running(bus) as world:
-            assert (await world.next()).revision == 1
-        assert "cannot be read" in caplog.text
+            universe = await world.next()
+        assert (universe.revision, set(symbols(universe))) == (1, set(SPOT))
+        assert f"the last universe cannot be read, starting anew: {why}" in caplog.text

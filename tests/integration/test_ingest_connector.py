@@ -7,7 +7,7 @@ import inspect
 
 import pytest
 
-from hoga.domain.errors import ConfigError, RestError
+from hoga.domain.errors import SNIPPET_CHARS, ConfigError, RestError
 from hoga.runtime.config import Settings
 from services.ingest.connector import ExchangeConnector
 from services.ingest.factory import ExchangeConnectorFactory
@@ -50,6 +50,12 @@ def test_every_method_of_the_interface_is_there():
     }  # fmt: skip
     assert ExchangeConnectorInterface.__abstractmethods__ == methods
     assert not inspect.isabstract(ExchangeConnector)
+
+
+async def test_the_refusal_of_a_snapshot_repeats_a_sane_length_of_the_symbol(venue):
+    connector = quick(venue)
+    assert connector.ask_snapshot("NO-SUCH", 1) == f"{CODE} does not collect 'NO-SUCH'"
+    assert connector.ask_snapshot("A" * 2000, 1) == f"{CODE} does not collect '{'A' * SNIPPET_CHARS}…'"
 
 
 async def test_connecting_twice_connects_once(venue, caplog):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from hoga.client import BookView, Client, State
-from hoga.domain.errors import BusError, ConfigError, HogaError
+from hoga.domain.errors import BusError, ConfigError, FrameError, HogaError
 from hoga.testing.fake_bus import FakeBus
 from hoga.wire import pb, subjects
 
@@ -306,6 +306,13 @@ async def test_the_universe_is_read_or_none(bus: FakeBus, client: Client) -> Non
     universe = await client.universe("upbit")
     assert universe is not None
     assert universe.listed == 200
+
+
+async def test_a_kept_universe_that_is_none_is_refused_in_our_own_words(bus: FakeBus, client: Client) -> None:
+    bus.publish(subjects.universe("upbit"), b"B")
+    with pytest.raises(FrameError, match="what the bus keeps for upbit is no Universe message") as caught:
+        await client.universe("upbit")
+    assert caught.value.reason == "shape"
 
 
 # Mistakes.

@@ -46,6 +46,23 @@ def test_a_request_heavier_than_the_bucket_goes_and_is_paid_back() -> None:
     assert budget.delay_s(1, 0.0) == pytest.approx((1 - (150 - 500)) / 7.5)
 
 
+@given(st.integers(60, 6000), st.integers(0, 10**9))
+def test_whatever_is_reported_as_used_is_forgotten_after_a_minute(per_minute: int, used: int) -> None:
+    budget = Budget(per_minute)
+    budget.reported(used, 0.0)
+    left = per_minute - used
+    assert budget.delay_s(1, 0.0) > 0 or left >= 1
+    assert budget.delay_s(0, 0.0) <= 60 + 1e-6
+    assert budget.delay_s(0, 60.0) == pytest.approx(0, abs=1e-6)
+
+
+def test_an_absurd_report_makes_no_debt_of_ours_smaller() -> None:
+    budget = Budget(600)
+    budget.take(1000, 0.0)
+    budget.reported(10**9, 0.0)
+    assert budget.delay_s(0, 0.0) == pytest.approx((1000 - 150) / 7.5)
+
+
 def test_empty_after_a_refusal() -> None:
     budget = Budget(600)
     budget.empty(0.0)

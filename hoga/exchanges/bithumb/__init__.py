@@ -4,7 +4,7 @@ Why this feed and not `pubwss` (the old API): it is the one that is documented a
 rules are known, one socket carries every market, and each frame is whole. The old `orderbooksnapshot` has 30 levels
 but has left the documentation; the old `orderbookdepth` has no ids and cannot be joined to a snapshot exactly, so
 no book that deserves trust can be made of it. Recordings of `orderbooksnapshot` are understood; `orderbookdepth`
-is recognised and left aside.
+is recognised and left aside, with that reason.
 
 An old frame:
 
@@ -26,7 +26,6 @@ from hoga.domain.errors import FrameError
 from hoga.domain.numbers import epoch_ns, is_zero
 from hoga.domain.types import Level, Update
 from hoga.exchanges.base import (
-    OTHER,
     BookStart,
     Continuity,
     Endpoints,
@@ -41,10 +40,13 @@ from hoga.exchanges.base import (
 )
 from hoga.exchanges.bithumb.speak import BithumbDialect
 from hoga.exchanges.decoding import check_levels, decode, json_string, path_and_query
-from hoga.exchanges.units import UnitsHandler, UnitsStrategy
+from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
 
 _OLD_BOOK = b'"type":"orderbooksnapshot"'
 _OLD_DELTA = b'"type":"orderbookdepth"'
+_LEFT_ASIDE = Route(
+    RouteKind.OTHER, detail="orderbookdepth has no ids: its deltas join no snapshot exactly, so no book is made of them"
+)
 TICKERS_PER_CALL = 100
 """200 are allowed; an address of 493 was refused as too long."""
 
@@ -87,7 +89,7 @@ class BithumbStrategy(UnitsStrategy):
             if native:
                 return Route(RouteKind.BOOK, (native,))
         if _OLD_DELTA in head:
-            return OTHER
+            return _LEFT_ASIDE
         return super().route(frame)
 
     def snapshot_request(self, native: str) -> RestRequest:
@@ -123,6 +125,7 @@ class BithumbHandler(UnitsHandler):
             "no ids: a lost frame cannot be noticed, only replaced by the next one",
             "levels beyond the 15th of a side",
             "sizes are rounded to 4 decimals: smaller levels look empty and are left out",
+            UNSEEN_HALT,
         ),
     )
 

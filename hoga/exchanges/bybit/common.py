@@ -42,7 +42,7 @@ from hoga.exchanges.decoding import json_string, path_and_query
 DEPTH = 200
 """Levels a side that we subscribe to."""
 MOST_LISTED = 1000
-"""Instruments in one answer at most; the list of contracts has pages, of which we ask for the first."""
+"""Instruments in one answer at most; the list of contracts has pages, and every one is read (`next_instruments`)."""
 PING = '{"op":"ping"}'
 
 _BOOK_START = b'{"topic":"orderbook.'

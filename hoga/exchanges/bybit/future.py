@@ -7,10 +7,8 @@ read the same way; we do not subscribe to them.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hoga.exchanges.base import Exchange
-from hoga.exchanges.bybit.common import MOST_LISTED, BybitStrategy, hosts_of
+from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
 from hoga.exchanges.bybit.handler import BybitHandler, day_of, split_ending
 from hoga.exchanges.bybit.speak import BybitFutureDialect
 
@@ -22,11 +20,6 @@ class BybitFutureStrategy(BybitStrategy):
 
 
 class BybitFutureHandler(BybitHandler):
-    traits = replace(
-        BybitHandler.traits,
-        blind_spots=(*BybitHandler.traits.blind_spots, f"contracts beyond the first {MOST_LISTED} of the list"),
-    )
-
     def normalize_symbol(self, native: str) -> str:
         market, _, suffix = native.partition("-")
         base, ending = split_ending(market, ("USDT", "USD", "PERP"))

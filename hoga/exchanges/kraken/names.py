@@ -8,16 +8,15 @@
 | REST keys | XXBTZUSD where both have an old code, the altname elsewhere; BTC/USD with `assetVersion=1` |
 
 Rules:
-1. a name with a "/" is split there and each half looked up in `ALIASES`; nothing else is cut;
+1. a name with a "/" is split there and each half looked up in `hoga.domain.aliases`; nothing else is cut;
 2. a REST key without a "/" (only in recordings and old answers) is two old codes, or ends in a known quote, which is
    right for every pair of the recorded list; instruments never come that way, they have a `wsname`.
 """
 
 from __future__ import annotations
 
-ALIASES = {"XBT": "BTC", "XDG": "DOGE"}
-"""Kraken's old names of assets -> everybody's, which websocket v2 uses too."""
-OLD_NAMES = {new: old for old, new in ALIASES.items()}
+from hoga.domain.aliases import ALIASES
+
 OLD_CODES = {
     "XETC": "ETC", "XETH": "ETH", "XLTC": "LTC", "XMLN": "MLN", "XREP": "REP", "XXBT": "BTC", "XXDG": "DOGE",
     "XXLM": "XLM", "XXMR": "XMR", "XXRP": "XRP", "XZEC": "ZEC", "ZAUD": "AUD", "ZCAD": "CAD", "ZEUR": "EUR",

@@ -23,7 +23,7 @@ from hoga.exchanges.base import (
     Traits,
 )
 from hoga.exchanges.decoding import path_and_query
-from hoga.exchanges.units import UnitsHandler, UnitsStrategy
+from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
 from hoga.exchanges.upbit.speak import UpbitDialect
 
 
@@ -73,6 +73,7 @@ class UpbitHandler(UnitsHandler):
             "no ids: a lost frame cannot be noticed, only replaced by the next one",
             "levels beyond the 30th of a side",
             "busy markets are sampled on a 100 ms grid",
+            UNSEEN_HALT,
         ),
     )
 
