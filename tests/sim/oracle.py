@@ -299,10 +299,12 @@ class Oracle:
         return f"{event.exchange} {event.symbol} {kind} {event.expected} {event.found} {event.count}"
 
     def _judge_doubt(self, event: pb.BookEvent) -> None:
-        """A book that is called into doubt; snapshots that are put in order by time may do so after a clock was set."""
-        frames = [frame for life in self.lives[self._key_of(event)] for frame in life.frames[1:]]
-        meant = self.confused_until or self._doubtful_until.get(self._key_of(event))
-        if not meant and all(frame.intact for frame in frames):
+        """A book that is called into doubt. Rightly so where lines were made to differ, or two lives of a market have
+        the same ids; and snapshots that are put in order by time may do so after a clock was set."""
+        key = self._key_of(event)
+        lives = self.lives[key]
+        meant = len(lives) > 1 or self.confused_until or self._doubtful_until.get(key)
+        if not meant and all(frame.intact for frame in lives[0].frames[1:]):
             self._fail(f"A {event.exchange} {event.symbol}: {event.detail}")
 
     def _key_of(self, event: pb.BookEvent) -> Key:
