@@ -11,18 +11,21 @@ are called `exchange` and `symbol`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_type_hints
 
-from services.simulator.deeds import Faults
+from hoga.domain.errors import snippet
+from services.simulator.deeds import FOREVER_S, Faults
 from services.simulator.manglers import MANGLERS
 
 SPOKEN = {"code": "exchange", "native": "symbol"}
 ALIASES = {"list": "relist"}
 CHOICES: dict[str, tuple[str, ...]] = {"kind": tuple(MANGLERS), "way": ("up", "down", "both")}
 """What an argument of this name may be."""
+BOUNDS: dict[str, tuple[float, float]] = {"close_code": (1000, 4999), "status": (200, 599)}
+"""Least and most of a number of this name; others reach from -FOREVER_S to FOREVER_S."""
 UNDONE_BY = {"halt": "resume", "quiet": "wake", "delist": "relist"}
 _NO_ACTIONS = ("report", "rest_fault", "connect_answer")
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -36,16 +39,29 @@ class Argument:
     default: Any = None
 
     def fits(self, value: Any) -> bool:
-        """Whether a TOML or JSON value is one; a whole number is a number, true is no number."""
+        """Whether a TOML or JSON value is one; a whole number is a number, true is no number, and null is as good as
+        nothing where nothing is the default."""
+        if value is None:
+            return not self.required and self.default is None
         if isinstance(value, bool):
             return bool in self.kinds
         if self.name in CHOICES:
             return value in CHOICES[self.name]
-        return isinstance(value, self.kinds) or (isinstance(value, int) and float in self.kinds)
+        if isinstance(value, int | float):
+            least, most = self._bounds
+            return (type(value) in self.kinds or float in self.kinds) and least <= value <= most
+        return isinstance(value, self.kinds)
 
     @property
     def allowed(self) -> str:
-        return ", ".join(CHOICES.get(self.name, ())) or " or ".join(_WORDS[kind] for kind in self.kinds)
+        if self.name in CHOICES:
+            return ", ".join(CHOICES[self.name])
+        words = " or ".join(_WORDS[kind] for kind in self.kinds)
+        return words if {int, float}.isdisjoint(self.kinds) else "{} from {:g} to {:g}".format(words, *self._bounds)
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return BOUNDS.get(self.name, (-FOREVER_S, FOREVER_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,21 @@ class Action:
     def undone_by(self) -> str:
         """The action that undoes it; empty where none does."""
         return UNDONE_BY.get(self.name, "")
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """ValueError, one line, where the method does not take these; exchange and symbol are `code` and `native`."""
+        taken = [Argument("code", (str,), True)] if self.takes_exchange else []
+        taken += [Argument("native", (str,), self.needs_symbol, "")] if self.takes_symbol else []
+        taken += self.arguments.values()
+        for argument in taken:
+            if argument.required and argument.name not in given:
+                raise ValueError(f"{self.name}: {argument.name} is missing: allowed is {argument.allowed}")
+            if not argument.fits(given.get(argument.name, argument.default)):
+                raise ValueError(f"{self.name}: {argument.name} is wrong: allowed is {argument.allowed}")
+        names = [argument.name for argument in taken]
+        for name in given:
+            if name not in names:
+                raise ValueError(f"{self.name} takes no {snippet(name)!r}: allowed is {', '.join(names) or 'nothing'}")
 
     def describe(self) -> str:
         """Two lines for people."""

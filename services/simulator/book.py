@@ -96,6 +96,18 @@ class TrueBook:
         self._spans[self.life] = (seq, seq)
         self.idle(seq, time_ms)
 
+    def refine(self, ticks: int, sizes: int) -> None:
+        """Numbers ticks and lots anew, each by its multiple, in the past as well; the book is the same."""
+        for side in (BID, ASK):
+            levels = {index * ticks: lots * sizes for index, lots in self.lots[side].items()}
+            self.lots[side].clear()
+            self.lots[side].update(levels)
+            self.ranks[side][:] = [rank * ticks for rank in self.ranks[side]]
+        for chunk in self._log:
+            for start in range(2, len(chunk), _WIDTH):
+                chunk[start] = (chunk[start] >> 1) * ticks << 1 | chunk[start] & 1
+                chunk[start + 1] *= sizes
+
     def life_of(self, seq: int, newest: int) -> int | None:
         """The newest life that has seen an id, where `newest` is the newest id of this life; None where none has."""
         for life in sorted(self._spans, reverse=True):

@@ -18,6 +18,7 @@ from services.simulator.ids import Ids
 from services.simulator.listings import Spec
 from services.simulator.options import Options
 from services.simulator.path import PricePath
+from services.simulator.retick import Finer
 
 _FEWEST = 4
 _MOST_EATEN = 40
@@ -136,6 +137,14 @@ class Generator:
     def repeats(self) -> bool:
         """Whether a window without a change sends the previous book once more (whole-frame exchanges)."""
         return self.activity >= 1 or self.dice.random() < self.activity
+
+    def retick(self, spec: Spec, finer: Finer) -> None:
+        """Goes on under a spec with a finer tick; the book, now and then, is the same."""
+        self.spec, self._lot = spec, spec.listing.size_step
+        self.true.refine(finer.ticks, finer.sizes)
+        self._scale(float(self.true.best(BID)))
+        self._last, self._open = self._last * finer.prices, self._open * finer.prices
+        self._low, self._high = self._low * finer.prices, self._high * finer.prices
 
     def day(self) -> Day:
         """24 h figures: the given turnover, slowly varying, at the present price."""

@@ -23,6 +23,7 @@ from services.simulator.ids import Ids
 from services.simulator.listings import Spec, specs
 from services.simulator.options import Options
 from services.simulator.path import PricePath
+from services.simulator.retick import finer
 from services.simulator.symbol import SymbolMarket
 
 Truth = dict[str, Any]
@@ -87,8 +88,8 @@ class ExchangeMarket:
         """KeyError for an unlisted market."""
         symbol = self.symbols.pop(native)
         self._lives[native] = symbol.lives
-        self._spares[native] = symbol.spec
-        return symbol.spec
+        self._spares[native] = symbol.coming
+        return symbol.coming
 
     def rename(self, native: str, now_ms: int) -> str:
         """Lists a market under another native id; ValueError where that is spelled from base and quote."""
@@ -114,6 +115,13 @@ class ExchangeMarket:
                 symbol.end_life(last)
         else:
             raise KeyError(native)
+
+    def retick(self, native: str, digits: int) -> Listing:
+        """A finer tick and size step, by so many decimal places, from the next frame on; ValueError where that cannot
+        be."""
+        symbol = self.symbols[native]
+        symbol.coming = finer(symbol.coming, self.dialect.catalogue, digits)
+        return symbol.coming.listing
 
     # MarketPort
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
+from hoga.exchanges.dialect import fixed
 from services.simulator.venue import Venue
 
 if TYPE_CHECKING:
@@ -72,10 +73,20 @@ class MarketDeeds:
         self.world.enlist(code, name)
         return {"renamed": native, "listed": name}
 
+    def retick(self, code: str, native: str, digits: int = 1) -> Deed:
+        """After the next frame the price tick is finer by so many decimal places, and the size step where it can be;
+        the list says so, and every level stays where it is."""
+        listing = self._market(code).retick(native, digits)
+        return {
+            "reticked": native,
+            "tick": fixed(listing.tick, listing.price_decimals),
+            "size_step": fixed(listing.size_step, listing.size_decimals),
+        }
+
     def reset(self, code: str, native: str) -> Deed:
         """Ids begin anew, far below, after the next frame; the book stays as it is. Where one counter serves all
         markets, they all begin anew."""
-        continuity = registry.get(code).traits.continuity
+        continuity = registry.get(self._venue(code).code).traits.continuity
         if continuity not in (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS):
             raise ValueError(f"{code}: frames carry no ids of their market ({continuity.value})")
         self._market(code).renumber(native)

@@ -7,7 +7,7 @@ snapshot at a time inside the window holds some of the changes of a frame that i
 Rules it keeps:
 1. `first_seq`, `last_seq` and `prev_seq` of a frame follow from the ids of its changes.
 2. Times rise with ids; changes of the next window are later, by at least a millisecond, than the last frame's time.
-3. What is neither drawn nor pending (a new life of the ids, an idle id) happens between two windows.
+3. What is neither drawn nor pending (a new life of the ids, an idle id, a finer tick) happens between two windows.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from hoga.exchanges.dialect import BookView, Change, IdStyle, IntLevel
 from services.simulator.book import ASK, BID, Sides
 from services.simulator.generator import Generator, Touched
 from services.simulator.listings import Spec
+from services.simulator.retick import Finer, between
 
 
 class SymbolMarket:
     def __init__(self, spec: Spec, generator: Generator, whole_frames: bool) -> None:
         self.spec, self.listing = spec, spec.listing
+        self.coming = spec
+        """Another one than `spec` where a finer tick is due once the pending frame has left."""
         self.generator, self.true = generator, generator.true
         self.whole_frames = whole_frames
         self.halted = False
@@ -113,6 +116,14 @@ class SymbolMarket:
         ids.sent()
         self.true.renumber(last, first, self.window_end_ms)
         self.emitted_seq, self.frame_ms, self.touched = first, self.window_end_ms, ({}, {})
+
+    def retick(self) -> Finer:
+        """Goes on with `coming`. Only between `emit` and `generate`."""
+        finer = between(self.spec, self.coming)
+        self.spec, self.listing = self.coming, self.coming.listing
+        self.generator.retick(self.spec, finer)
+        self.touched, self._memory = ({}, {}), None
+        return finer
 
     def shift_clock(self, delta_ms: int) -> None:
         """The exchange's clock jumps; a pending frame jumps with it."""

@@ -32,6 +32,15 @@ class TopView:
             if len(chosen) == limit:
                 self._edges[side] = chosen[-1] if side else -chosen[-1]
 
+    def refine(self, ticks: int, sizes: int) -> None:
+        """Numbers ticks and lots anew, each by its multiple; it shows the same."""
+        for side in (BID, ASK):
+            levels = {index * ticks: lots * sizes for index, lots in self.lots[side].items()}
+            self.lots[side].clear()
+            self.lots[side].update(levels)
+            if self._edges[side] != _END:
+                self._edges[side] *= ticks
+
     def difference(self, true: TrueBook, touched: Touched) -> Touched:
         """What must change to show the best levels of `true`; `touched` holds at least every level that has changed
         since the last difference (its sizes do not matter). The view is then the new one."""

@@ -45,6 +45,8 @@ class Venue(Desk):
             self._publish(native, lambda stream: stream.frame(mono_ms))
         if symbol.ending:
             self._renumber(symbol)
+        if symbol.coming is not symbol.spec:
+            self._retick(symbol)
         if native in self.crossings:
             self._cross(symbol)
         interval = symbol.generator.next_interval_ms()
@@ -125,6 +127,15 @@ class Venue(Desk):
         symbol.begin_life()
         self._publish(native, lambda stream: stream.renumbered(now_ms))
         self.faults.struck["reset"] += 1
+
+    def _retick(self, symbol: SymbolMarket) -> None:
+        native, now_ms = symbol.listing.native, self._now_ms()
+        self._publish(native, lambda stream: stream.flush(now_ms))
+        finer = symbol.retick()
+        for topic, stream in self._streams.items():
+            if topic.native == native and stream.view is not None:
+                stream.view.refine(finer.ticks, finer.sizes)
+        self.faults.struck["retick"] += 1
 
     def _cross(self, symbol: SymbolMarket) -> None:
         native, now_ms = symbol.listing.native, self._now_ms()

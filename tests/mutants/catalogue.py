@@ -148,6 +148,14 @@ MUTANTS = (
         KEEPERS,
     ),
     Mutant(
+        "known-range-stays-coarse",
+        "the range of what is known is not brought to the decimals of finer prices",
+        BOOK,
+        "        self.low = None if self.low is None else self.low * factor\n",
+        "",
+        BOOKS,
+    ),
+    Mutant(
         "ghosts-are-known",
         "levels beyond what the snapshot could know count as proven",
         BOOK,

@@ -141,6 +141,20 @@ def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(bids, ask
     assert {Decimal(price) for price, _ in book.texts(1000)[0]} == kept
 
 
+@given(st.lists(st.tuples(st.integers(1_000, 199_999), st.integers(0, 3)), max_size=20))
+def test_finer_numbers_move_no_bound_of_what_is_known(changes: list[tuple[int, int]]) -> None:
+    """A snapshot of two levels a side proves 98 to 102; later prices have up to three decimals more."""
+    book = Book()
+    book.replace([("99", "1"), ("98", "1")], [("101", "1"), ("102", "1")], 2)
+    for mantissa, places in changes:
+        price = str(Decimal(mantissa).scaleb(-3).quantize(Decimal(1).scaleb(-places)))
+        level = [(price, "1.5")]
+        book.apply(*((level, []) if Decimal(price) < 100 else ([], level)))
+    bids, asks = book.texts(1000)
+    assert book.bids_known == sum(Decimal(price) >= 98 for price, _ in bids)
+    assert book.asks_known == sum(Decimal(price) <= 102 for price, _ in asks)
+
+
 def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
     """Prices whose text order is not their number order: 99.5 … 159.5 must lose the far end, never the best."""
     book = Book()

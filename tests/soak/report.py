@@ -281,8 +281,7 @@ def _unjudged(run: Run) -> str:
         "Only the published levels are compared, 20 a side unless configured otherwise.",
         f"Greatest lag of a LIVE book that was judged: {lag or 'none'}.",
         "Memory of the simulator and judge, which remember what was true, is shown and not judged.",
-        "TLS, DNS, permessage-deflate, disks, and the exchanges' real "
-        "behaviour under faults.",
+        "TLS, DNS, permessage-deflate, disks, and the exchanges' real behaviour under faults.",
     ]
     return "## What was not judged\n\n" + "\n".join(f"- {line}" for line in lines)
 

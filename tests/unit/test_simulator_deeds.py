@@ -11,6 +11,7 @@ import pytest
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Continuity, RouteKind
+from services.simulator.actions import ACTIONS
 from services.simulator.manglers import MANGLERS, off_by_one
 from tests.support.memory_link import Client, Room
 
@@ -149,6 +150,16 @@ def test_a_corrupt_checksum_is_off_by_one_and_nothing_else(code: str) -> None:
     sums = [(parse(was)[0].checksum or 0, parse(now)[0].checksum) for was, now in different]
     assert all(now == was + 1 for was, now in sums)
     assert sent[2:] == real[2:]
+
+
+@pytest.mark.parametrize("name", [name for name, found in ACTIONS.items() if found.takes_exchange])
+def test_an_exchange_that_is_not_simulated_is_a_key_that_is_none(name: str) -> None:
+    faults, action = Room("upbit", symbols=1).world.faults, ACTIONS[name]
+    given: dict[str, Any] = {"native": "KRW-BTC"} if action.takes_symbol else {}
+    given |= {argument.name: "x" for argument in action.arguments.values() if argument.required}
+    for code in ("kraken", "nowhere", ""):
+        with pytest.raises(KeyError, match=f"'{code}'"):
+            getattr(faults, name)(code, **given)
 
 
 def test_what_has_no_checksum_cannot_be_corrupted_so() -> None:
