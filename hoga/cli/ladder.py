@@ -1,7 +1,7 @@
 """A book as a ladder of lines (호가창): asks above, bids below, bars of size growing out of the price column.
 
     바이낸스 선물 · BTC-USDT                                        ● LIVE verified
-    sequence 8124 · proven 1000 × 998 · gaps 0 · resyncs 1        09:30:00.123 UTC
+    sequence 8124 · known 1000 × 998 · gaps 0 · resyncs 1         09:30:00.123 UTC
                         매도 ask        price         bid 매수
                   ██████  1.204     61,500.20
                   ─────────── spread 0.10 · 0.02 bp · mid 61,500.15 ──────────────
@@ -41,12 +41,13 @@ class Ladder:
     def head(self, book: BookView, width: int) -> list[Text]:
         """Two lines: whose book, its state; where it stands. A third says why it is not LIVE."""
         name = Text.assemble((self._title, "bold"), (" · ", "dim"), (book.symbol, "bold"))
-        promise = "verified" if book.verified else "no ids"
+        best = f"best {book.proven_levels} " if book.proven_levels else ""
+        promise = f"{best}verified" if book.verified else "no ids"
         state = Text.assemble((f"● {book.state.name}", STATE_STYLES[book.state]), (f" {promise}", "dim"))
         facts = " · ".join(
             [
                 f"sequence {book.sequence}" if book.sequence else f"revision {book.revision}",
-                f"proven {book.bids_known} × {book.asks_known}",
+                f"known {book.bids_known} × {book.asks_known}",
                 f"gaps {book.gap_count}",
                 f"resyncs {book.resync_count}",
             ]

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from decimal import Context, Decimal
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from hoga.domain.errors import FrameError
+from hoga.domain.errors import FrameError, snippet
 from hoga.domain.types import State
 from hoga.wire import pb
 
@@ -28,6 +29,7 @@ _EXACT = Context(prec=60)
 """More digits than an int64 has: the caller's own decimal context must not round a price."""
 _EXPONENT_MAX = 64
 """Far beyond any market; what claims more is no book."""
+_CONTRACT_SIZE = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
 class Level(NamedTuple):
@@ -114,12 +116,28 @@ class BookView:
 
     @property
     def bids_known(self) -> int:
-        """Proven bid levels of the whole book at the publisher; at least as many as are here."""
+        """Known bid levels of the whole book at the publisher; at least as many as are here."""
         return self._message.bids_known
 
     @property
     def asks_known(self) -> int:
         return self._message.asks_known
+
+    @property
+    def proven_levels(self) -> int:
+        """Best levels a side that the exchange lets anyone check at every update; 0: all that are known."""
+        return self._message.proven_levels
+
+    @property
+    def contract_size(self) -> Decimal | None:
+        """What one contract is worth in `contract_currency`, where sizes count contracts; None where they do not."""
+        text = self._message.contract_size
+        return Decimal(text) if text else None
+
+    @property
+    def contract_currency(self) -> str:
+        """The base, or the quote for inverse contracts; empty where sizes are base coins."""
+        return self._message.contract_currency
 
     # Where it stands.
 
@@ -266,6 +284,8 @@ def read_book(payload: bytes) -> pb.OrderBook:
         raise FrameError("shape", "price and size columns of a book differ in length")
     if max(abs(book.price_exponent), abs(book.size_exponent)) > _EXPONENT_MAX:
         raise FrameError("shape", f"exponents {book.price_exponent}, {book.size_exponent} are beyond any market")
+    if book.contract_size and not _CONTRACT_SIZE.fullmatch(book.contract_size):
+        raise FrameError("shape", f"a contract size of {snippet(book.contract_size)!r} is no decimal")
     return book
 
 

@@ -26,6 +26,7 @@ from .links import SECOND, Link, Patience
 from .problems import Problem, Severity
 
 MAX_LINKS = 4096
+UNSEEN_NS = 10 * SECOND
 MAX_EXCHANGES = 256
 PAUSE_NS = 3 * SECOND
 """A gap this long between two checks means that we slept, not that the world stood still."""
@@ -89,6 +90,7 @@ class ConnectionManager:
         self._links: dict[tuple[str, str], Link] = {}
         self._flows: dict[str, Flow] = {}
         self._checked_ns = 0
+        self._unseen_since_ns: dict[str, int] = {}
 
     # --- the guide's face
 
@@ -193,7 +195,7 @@ class ConnectionManager:
             self._forgive(now.mono_ns - self._checked_ns, now.mono_ns)
         self._checked_ns = now.mono_ns
         self._links = {key: link for key, link in self._links.items() if not link.forgotten(now.mono_ns)}
-        problems: list[Problem] = list(self._unseen())
+        problems: list[Problem] = list(self._unseen(now.mono_ns))
         reconnects: list[ReconnectAdvice] = []
         for link in self._links.values():
             if problem := link.problem(now.mono_ns, self._patience):
@@ -208,10 +210,13 @@ class ConnectionManager:
         probes = frozenset(flow.exchange for flow in flows if flow.wants_probe(now.mono_ns, mismatch_ns))
         return Findings(tuple(problems), tuple(reconnects), probes)
 
-    def _unseen(self) -> Iterable[Problem]:
+    def _unseen(self, mono_ns: int) -> Iterable[Problem]:
+        """Exchanges of which no link has been reported for a while; when the system starts, that is no news."""
         seen = {exchange for exchange, _slot in self._links}
-        for exchange in self._connectors:
-            if exchange not in seen:
+        unseen = self._connectors.keys() - seen
+        self._unseen_since_ns = {exchange: self._unseen_since_ns.get(exchange, mono_ns) for exchange in unseen}
+        for exchange, since_ns in sorted(self._unseen_since_ns.items()):
+            if mono_ns - since_ns >= UNSEEN_NS:
                 yield Problem(f"link.none.{exchange}", Severity.WARNING, exchange, "no link has been reported")
 
     @staticmethod

@@ -44,6 +44,8 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
     asks: list[tuple[str, str, str]]
     bids_known: int
     asks_known: int
+    proven_levels: int
+    """Best levels a side that are checked at every update; 0: all."""
     spread: str
     spread_bps: float | None
     age_ms: int
@@ -90,6 +92,7 @@ def ladder(book: Book, now: Stamp) -> Ladder:
         asks=rows(sides[1], sizes[1]),
         bids_known=message.bids_known,
         asks_known=message.asks_known,
+        proven_levels=message.proven_levels,
         spread=decimal(gap, price_exponent) if gap is not None else "",
         spread_bps=bps,
         age_ms=book.age_ns(now.mono_ns) // MS,

@@ -8,6 +8,7 @@ Rules:
    the restarts of others.
 4. Books belong to the process that published them, found by its epoch. A validator that never told its epoch
    vouches for nothing, but while some validator is well and tells none, no book is doubted for it.
+5. A process that has just started need not be well yet.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .problems import Problem, Severity, seconds
 SECOND = 1_000_000_000
 REPLACED_NS = 30 * SECOND
 DROPS_WINDOW_NS = 15 * SECOND
+STARTING_NS = 10 * SECOND
 MAX_PROCESSES = 512
 
 Counts = pb.Health.ExchangeCounts
@@ -53,6 +55,10 @@ class Process:
     @property
     def instance(self) -> str:
         return self.health.instance
+
+    @property
+    def starting(self) -> bool:
+        return self.health.time_ns - self.health.start_time_ns < STARTING_NS
 
     def observe(self, health: pb.Health, mono_ns: int) -> None:
         elapsed_s = (health.time_ns - self.health.time_ns) / SECOND
@@ -143,7 +149,7 @@ class Processes:
                 text = f"silent for {seconds(mono_ns - process.seen_ns)} (instance {process.instance})"
                 found.append(Problem(f"service.silent.{name}", severity, process.service, text, process.seen_ns))
                 continue
-            if not process.health.healthy:
+            if not process.health.healthy and not process.starting:
                 text = process.health.reason or "not healthy, without a reason"
                 found.append(Problem(f"service.unhealthy.{name}", Severity.WARNING, process.service, text))
             if process.dropped:

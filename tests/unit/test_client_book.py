@@ -44,6 +44,18 @@ def test_decimals_are_the_published_integers_whatever_the_callers_precision(
     assert best == (view.asks[0] if asks else None)
 
 
+def test_contracts_and_what_is_proven_are_told() -> None:
+    view = book(proven_levels=10, contract_size="0.001", contract_currency="BTC")
+    assert (view.proven_levels, view.contract_size, view.contract_currency) == (10, Decimal("0.001"), "BTC")
+    assert (book().proven_levels, book().contract_size, book().contract_currency) == (0, None, "")
+
+
+@pytest.mark.parametrize("text", ["x", "1e9", "-1", "NaN", "0." + "1" * 40, ".5"])
+def test_a_contract_size_that_is_no_decimal_is_no_book(text: str) -> None:
+    with pytest.raises(FrameError, match="contract size"):
+        book(contract_size=text)
+
+
 @given(levels, levels, exponents, exponents)
 def test_floats_and_arrays_are_the_nearest_to_the_decimals(
     bids: list[tuple[int, int]], asks: list[tuple[int, int]], price_exponent: int, size_exponent: int

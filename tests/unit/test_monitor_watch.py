@@ -156,6 +156,20 @@ def test_drops_are_told_while_they_grow_and_a_while_after() -> None:
     assert not any(told[35:])
 
 
+def test_a_process_that_is_not_well_is_a_problem_once_it_has_had_time_to_start() -> None:
+    found, clock = Processes(), Clock()
+    began_ns = clock().wall_ns
+    told = []
+    for _ in range(12):
+        now = clock.forward(1)
+        message = health("ingest-upbit")
+        message.start_time_ns, message.time_ns = began_ns, now.wall_ns
+        message.healthy, message.reason = False, "instruments: not fetched yet"
+        found.observe(message, now.mono_ns)
+        told.append([problem.text for problem in found.problems(now.mono_ns)])
+    assert told == [[]] * 9 + [["instruments: not fetched yet"]] * 3
+
+
 @given(st.lists(st.tuples(st.integers(0, 100), st.booleans()), max_size=40))
 def test_totals_go_on_over_restarts_and_count_nothing_twice(steps: list[tuple[int, bool]]) -> None:
     processes, expected, count, instance = Processes(), 0, 0, 0

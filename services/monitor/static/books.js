@@ -21,7 +21,7 @@ const COLUMNS = [
   ["age", "Age", "num faint age", (row) => -row.last_ms, "Time since the last message"],
   ["gaps", "Gaps", "num wide", (row) => row.gaps, "Gaps since the validator started"],
   ["resyncs", "Resync", "num wide", (row) => row.resyncs, "Fresh snapshots joined since the validator started"],
-  ["depth", "Depth", "num faint wide", (row) => Math.min(row.bids_known, row.asks_known), "Levels proven: bids / asks"],
+  ["depth", "Depth", "num faint wide", (row) => Math.min(row.bids_known, row.asks_known), "Levels known: bids / asks"],
 ];
 const ASCENDING = ["exchange", "symbol", "state"];
 
@@ -180,7 +180,7 @@ export class Books {
     setText(cells[10], integer(row.resyncs));
     cells[10].classList.toggle("zero", row.resyncs === 0);
     setText(cells[11], row.bids_known === row.asks_known ? few(row.bids_known) : `${few(row.bids_known)}/${few(row.asks_known)}`);
-    setTitle(cells[11], `${row.bids_known} bids and ${row.asks_known} asks are proven${row.lost ? `; ${row.lost} messages did not reach the monitor` : ""}`);
+    setTitle(cells[11], `${row.bids_known} bids and ${row.asks_known} asks are known${row.lost ? `; ${row.lost} messages did not reach the monitor` : ""}`);
   }
 
   choose(key, open) {

@@ -90,10 +90,10 @@ export class Ladder {
   about(message) {
     const { verified } = message;
     setText(find("ladder-sub"), `${this.title} · ${message.native_symbol}`);
-    this.fact("facts-upper", "Proof", verified ? "✓ verified" : "none possible", verified ? "Continuity is proven by ids or checksums" : "The exchange gives no ids: nothing can prove that no update was lost");
+    this.fact("facts-upper", "Proof", verified ? `✓ ${message.proven_levels ? `best ${message.proven_levels} ` : ""}verified` : "none possible", verified ? "Continuity is proven by ids or checksums" : "The exchange gives no ids: nothing can prove that no update was lost");
     this.fact("facts-upper", "Sequence", message.sequence === "0" ? "none given" : message.sequence);
     this.fact("facts-upper", "Revision", integer(message.revision), `epoch ${message.epoch}`);
-    this.fact("facts-upper", "Depth known", `${integer(message.bids_known)} / ${integer(message.asks_known)}`, "levels proven: bids / asks");
+    this.fact("facts-upper", "Depth known", `${integer(message.bids_known)} / ${integer(message.asks_known)}`, "levels known: bids / asks");
     this.fact("facts-upper", "Age", age(message.age_ms));
     this.fact("facts-lower", "Gaps", integer(message.gaps));
     this.fact("facts-lower", "Resyncs", integer(message.resyncs));
