@@ -147,7 +147,7 @@ class SimulatorServer(World):
         try:
             await ws.prepare(request)
         except ConnectionResetError:  # gone before it was answered
-            return ws
+            return web.Response(status=400)
         transport = request.transport
         if transport is None:
             return ws
