@@ -93,6 +93,7 @@ class InBandKeeper(SequencedKeeper):
 
     def _replace(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A snapshot in the stream is authoritative: it is the book from here on."""
+        self._early.pop(link, None)
         if self._passes_over(update, link, stamp):
             self._hear(link)
             self.counters.stale += 1
@@ -145,6 +146,7 @@ class InBandKeeper(SequencedKeeper):
         newer = sequencer.newer(link, update.seq)
         if newer is None and update.seq > last and self._leads(link, stamp):
             sequencer.begin_ahead(link, update.seq)
+            self._steps.ahead(link, stamp)
             return True
         if newer or (newer is None and update.seq > last):
             return False
@@ -187,6 +189,8 @@ class InBandKeeper(SequencedKeeper):
         """Applies what other links have brought beyond a snapshot over `link`; what the book was built from."""
         led, waiting = [(link, update)], self._buffer.updates
         if not waiting or not 0 <= waiting[0][1].prev_seq <= update.seq:
+            return led
+        if self._sequencer.crossed({other for other, _ in waiting} - {link}, link, update.seq):
             return led
         for other, delta in waiting:
             if delta.seq > led[-1][1].seq:

@@ -32,7 +32,19 @@ from hoga.domain.whole import crossed_note
 class LineBook:
     """The book of one link."""
 
-    __slots__ = ("asking", "base", "book", "depth", "link", "missing", "newest", "reason", "texts", "wall_ns")
+    __slots__ = (
+        "asking",
+        "base",
+        "book",
+        "depth",
+        "link",
+        "missing",
+        "moved_ns",
+        "newest",
+        "reason",
+        "texts",
+        "wall_ns",
+    )
 
     def __init__(self, link: str, rules: KeeperRules) -> None:
         retry_ns = min(rules.retry_ns, BY_ITSELF_NS)
@@ -43,6 +55,8 @@ class LineBook:
         self.reason = "waiting for the first snapshot"
         self.newest: Update | None = None
         self.wall_ns = 0
+        self.moved_ns = 0
+        """When its last delta came, monotonic."""
         self.missing = 0
         self.depth = 0
         self.asking = Asking(in_band=True, retry_ns=retry_ns, retry_limit_ns=rules.retry_limit_ns, link=link)
@@ -60,6 +74,8 @@ class LineKeeper(Keeper):
         self._numbered = numbered
         self._lines: dict[str, LineBook] = {}
         self._elected: LineBook | None = None
+        self._newest_ns = 0
+        """When the last delta came over any link, monotonic."""
         self._prove_by_ns = 0
         """Until then the book of a link that went is shown as it was."""
         self._asking = Asking(
@@ -83,6 +99,7 @@ class LineKeeper(Keeper):
             return actions
         else:
             actions += self._apply(line, update, stamp)
+            self._newest_ns = stamp.mono_ns
         return actions + self._elect(line, update, stamp)
 
     def snapshot(self, update: Update, limit: int, stamp: Stamp) -> list[Action]:
@@ -177,6 +194,7 @@ class LineKeeper(Keeper):
             line.texts.apply(update.bids, update.asks)
         line.base, line.reason, line.missing = State.LIVE, "", 0
         line.newest, line.wall_ns = update, stamp.wall_ns
+        line.moved_ns = self._newest_ns  # as far as any other
         line.asking.end()
         actions = self._check_sum(line, update, stamp)
         if line.base is not State.LIVE:
@@ -194,7 +212,7 @@ class LineKeeper(Keeper):
             line.book.truncate(line.depth)
         if line.texts is not None:
             line.texts.apply(update.bids, update.asks)
-        line.newest, line.wall_ns = update, stamp.wall_ns
+        line.newest, line.wall_ns, line.moved_ns = update, stamp.wall_ns, stamp.mono_ns
         if line is self._elected:
             self._audit.touch(update.bids, update.asks)
         if line.base is State.LIVE:
@@ -282,8 +300,12 @@ class LineKeeper(Keeper):
         return self._published() if news and elected.newest is not None else self._changed()
 
     def _speaks(self, line: LineBook) -> bool:
-        """Whether a link is live and has brought this symbol since the last break."""
-        return self._proves(line.link) and (self.live_links is None or line.link in self._heard)
+        """Whether a link is live, has brought this symbol since the last break, and has not fallen silent while
+        another one went on."""
+        if self.live_links is None:
+            return True
+        silent = self._newest_ns - line.moved_ns > FROZEN_NS
+        return self._proves(line.link) and line.link in self._heard and not silent
 
     def _rank(self, line: LineBook) -> int:
         """How much the book of a link is worth: LIVE before GAPPED before any other, if it is current at all."""

@@ -24,7 +24,7 @@ from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.joining import JoinBuffer
 from hoga.domain.keeper import Keeper, KeeperRules
-from hoga.domain.sequencer import Sequencer, Verdict
+from hoga.domain.sequencer import REMEMBERED_LINKS, Sequencer, Verdict
 from hoga.domain.steps import BEREFT_NS, FROZEN_NS, Steps
 from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
@@ -44,6 +44,8 @@ class SequencedKeeper(Keeper):
         self._buffer = JoinBuffer(rules.buffer_updates, rules.buffer_age_ns)
         self._asking = Asking(in_band=in_band, retry_ns=retry_ns, retry_limit_ns=limit_ns)
         self._steps = Steps(lambda link: Asking(in_band=True, retry_ns=retry_ns, retry_limit_ns=limit_ns, link=link))
+        self._early: dict[str, JoinBuffer] = {}
+        """What links that are merely faster have brought, until the book has come to where they began."""
         self._prove_by_ns = 0
         """When a link must have brought something that fits the book, 0 where none has to."""
         self._renumbered = False
@@ -98,6 +100,9 @@ class SequencedKeeper(Keeper):
         actions += self._tick_links(stamp)
         if self.state is State.LIVE and self._led_astray(stamp):
             actions += self.outdate("only older ids arrive") + self._want(LOW, stamp)
+        if self.state is State.LIVE and not self.wanting and self._steps.overdue(stamp):
+            actions += self.outdate("what lies before that of a faster link does not come") + self._want(LOW, stamp)
+            actions += self._hand_over(stamp)
         return actions + self._tick_request(stamp) if self.wanting else actions
 
     def _tick_request(self, stamp: Stamp) -> list[Action]:
@@ -113,7 +118,7 @@ class SequencedKeeper(Keeper):
         actions: list[Action] = []
         if self._prove_by_ns and stamp.mono_ns >= self._prove_by_ns:
             self._prove_by_ns = 0
-            if self.base is not State.SYNCING and not self._heard_live():
+            if self.base is not State.SYNCING and not self._abreast():
                 actions += self.outdate("nothing that fits the book has arrived over the links that are left")
                 actions += self._want(LOW, stamp)
         return actions
@@ -121,6 +126,14 @@ class SequencedKeeper(Keeper):
     def _heard_live(self) -> bool:
         return any(
             self._proves(link) and not self._sequencer.astray(link) for link in self._heard & self._steps.in_step
+        )
+
+    def _abreast(self) -> bool:
+        """Whether a link that is live has brought all that the book holds."""
+        heard = self._heard & self._steps.in_step
+        return any(
+            self._proves(link) and not self._sequencer.astray(link) and not self._sequencer.short(link)
+            for link in heard
         )
 
     def _contradicted(self, detail: str, stamp: Stamp) -> list[Action]:
@@ -141,7 +154,11 @@ class SequencedKeeper(Keeper):
 
     def link_moved(self, stamp: Stamp, *, planned: bool = True) -> list[Action]:
         self._handed_over_ns = stamp.mono_ns + FROZEN_NS
-        if self.base is State.SYNCING or self._heard_live():
+        if self.base is State.SYNCING:
+            return []
+        if self._heard_live():
+            if not planned and not self._abreast():
+                self._prove_within(BEREFT_NS, stamp)  # it may have been mute for long
             return []
         self._begin_anew(stamp, planned=planned)
         return self._want(LOW, stamp)
@@ -160,7 +177,11 @@ class SequencedKeeper(Keeper):
         actions: list[Action] = []
         if not self._counts(link):
             self._hear(link)
+            self._keep_early(update, link, stamp)  # it may be reported to be up in a moment
             return actions
+        early = self._early.pop(link, None)
+        for _, earlier in early.updates if early is not None else ():
+            self._buffer.add(link, earlier, stamp.mono_ns)
         if not self.wanting:
             actions += self._want(URGENT, stamp)
         if self._of_the_past(update, link):
@@ -195,18 +216,22 @@ class SequencedKeeper(Keeper):
         """A delta without ids."""
         return self.reject(FrameError("shape", "a delta without ids"), stamp)
 
-    def _follow(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
-        """A delta for a book that stands."""
+    def _follow(self, update: Update, link: str, stamp: Stamp, *, patient: bool = True) -> list[Action]:
+        """A delta for a book that stands. `patient`: what lies before it may still come over another link."""
         before = self._sequencer.last
-        if self._merely_faster(update, link, stamp):
-            self.counters.stale += 1
+        if patient and self._merely_faster(update, link, stamp):
+            self._keep_early(update, link, stamp)
             counts = self.wanting and self._counts(link)  # a snapshot may lie between the book and this
             if counts and self._buffer.add(link, update, stamp.mono_ns) is not Verdict.STALE:
                 self._remember(update, link)
             return []
+        early, ahead = self._early.pop(link, None), self._sequencer.ahead(link)
+        onward = before is not None and before < update.prev_seq < update.seq
+        if early is not None and onward and not ahead:
+            return self._replay([*early.updates, (link, update)], stamp)  # nobody else leads to where it began
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         astray = self._sequencer.astray(link)
-        older = verdict is Verdict.STALE and before is not None and (update.seq < before or astray)
+        older = verdict is Verdict.STALE and before is not None and not ahead and (update.seq < before or astray)
         sent_later = 0 < self.exchange_time_ns < update.exchange_time_ns
         if older and self._steps.frozen(link, stamp, sent_later=sent_later):
             verdict = Verdict.REVERSAL
@@ -214,6 +239,8 @@ class SequencedKeeper(Keeper):
         if verdict is Verdict.STALE:
             self._hear(link)
             if astray:
+                if ahead:
+                    self._keep_early(update, link, stamp, early)
                 self._strayed(stamp)
                 return actions
             agrees = self._agrees(update, link)
@@ -243,12 +270,50 @@ class SequencedKeeper(Keeper):
             self._set_base(State.GAPPED, f"{self.missing} ids are missing")
             if self.rules.gap_policy is GapPolicy.CONTINUE:
                 actions += self._want(LOW, stamp, (link, update))
-        return self._apply(update, link, stamp, actions) + self._hurry(stamp)
+        return self._apply(update, link, stamp, actions) + self._hurry(stamp) + self._catch_on(stamp)
+
+    def _keep_early(self, update: Update, link: str, stamp: Stamp, chain: JoinBuffer | None = None) -> None:
+        chain = chain or self._early.get(link) or JoinBuffer(self.rules.buffer_updates, self.rules.buffer_age_ns)
+        if link not in self._early and len(self._early) >= REMEMBERED_LINKS:
+            self._early.clear()
+        self._early[link] = chain
+        chain.add(link, update, stamp.mono_ns)
+
+    def _catch_on(self, stamp: Stamp) -> list[Action]:
+        """Where the book has come to where a faster link began, what that one has brought since follows."""
+        actions: list[Action] = []
+        for link in list(self._early):
+            chain = self._early.get(link)
+            if chain is not None and self._reached(chain) and not self._sequencer.astray(link):
+                del self._early[link]
+                actions += self._replay(list(chain.updates), stamp)
+        return actions
+
+    def _reached(self, chain: JoinBuffer) -> bool:
+        last = self._sequencer.last
+        return last is not None and bool(chain.updates) and chain.updates[0][1].prev_seq <= last
+
+    def _replay(self, chain: list[tuple[str, Update]], stamp: Stamp) -> list[Action]:
+        actions: list[Action] = []
+        for link, update in chain:
+            if self.base is State.SYNCING:
+                actions += self._collect(update, link, stamp)
+            else:
+                actions += self._follow(update, link, stamp, patient=False)
+        return actions
+
+    def _hand_over(self, stamp: Stamp) -> list[Action]:
+        """A snapshot is wanted: what faster links have brought may be what it is joined to."""
+        for chain in self._early.values():
+            for link, update in chain.updates:
+                self._buffer.add(link, update, stamp.mono_ns)
+        return self._hurry(stamp)
 
     def _count_anew(self, before: int) -> None:
         """Ids have gone backwards; `before`: the last one."""
         self._renumbered, self._count_before = True, before
         self._recent.clear()
+        self._early.clear()
 
     def _strayed(self, stamp: Stamp) -> None:
         """What a link brings counts otherwise than the book."""
@@ -260,6 +325,9 @@ class SequencedKeeper(Keeper):
         if sequencer.last is None or update.prev_seq <= sequencer.last:
             return False
         placed = sequencer.knows(link) and (link in self._steps.in_step or sequencer.astray(link))
+        known = self._recent.get(update.seq)
+        if update.seq < update.prev_seq and (known is None or known[0] != update.prev_seq):
+            return False  # a new count that the book has not begun
         return not placed and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp)
 
     def _counts(self, link: str) -> bool:
@@ -364,6 +432,7 @@ class SequencedKeeper(Keeper):
     def _resync(self, reason: str, first: tuple[str, Update] | None, stamp: Stamp) -> list[Action]:
         """The book is not to be trusted any more; a new one is built from a snapshot."""
         self._set_base(State.SYNCING, reason)
+        self._early.clear()
         self._stop_wanting()
         return [*self._want(URGENT, stamp, first), *self._changed()]
 
@@ -406,6 +475,7 @@ class SequencedKeeper(Keeper):
         book.orphan_deletes += self.book.orphan_deletes
         self._audited(self._audit.stop())
         self.book, self._sequencer = book, sequencer
+        self._early = {link: chain for link, chain in self._early.items() if self._reached(chain)}
         self._stop_wanting()
         self.sequence = max(sequencer.last or 0, 0)
         self.missing = 0

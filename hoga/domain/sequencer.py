@@ -59,6 +59,8 @@ class Sequencer:
         place = self._links.get(link)
         era = self._era if place is None else place.era
         if era is None:
+            if seq < prev or (place is not None and seq < place.seq):
+                self._ahead.pop(link, None)  # gone elsewhere
             self._remember(link, seq, None)
             return Verdict.STALE
         if seq < prev and place is None and prev != self.last:
@@ -92,6 +94,7 @@ class Sequencer:
     def behind(self, link: str, seq: int) -> None:
         """A snapshot over `link` was passed over: another link had brought as much already, or is eras ahead."""
         own = self.era_after(link, seq)
+        self._ahead.pop(link, None)
         self._remember(link, seq, self._era if own is None else min(own, self._era))
 
     def begin_ahead(self, link: str, seq: int) -> None:
@@ -122,6 +125,21 @@ class Sequencer:
         """Whether a link counts in another era than the book, or nobody knows in which."""
         place = self._links.get(link)
         return place is not None and place.era != self._era
+
+    def ahead(self, link: str) -> bool:
+        """Whether a link began ahead of the book, which has not come there yet."""
+        return link in self._ahead
+
+    def short(self, link: str) -> bool:
+        """Whether a link is known to have stopped short of the book."""
+        place = self._links.get(link)
+        return place is not None and self.last is not None and place.era == self._era and place.seq < self.last
+
+    def crossed(self, others: set[str], link: str, seq: int) -> bool:
+        """Whether one of the others is in a newer era than the book, and a snapshot over `link` not known to be."""
+        own = self.era_after(link, seq)
+        eras = {self._links[one].era for one in others if one in self._links}
+        return any(era is not None and era > self._era and era != own for era in eras)
 
     def strays(self) -> list[str]:
         return [link for link, place in self._links.items() if place.era != self._era]
@@ -158,13 +176,11 @@ class Sequencer:
         return Verdict.APPLY if last is None or prev <= last else Verdict.GAP
 
     def _meet(self, last: int) -> None:
-        """Places the links that the book has caught up with, unless they have gone elsewhere."""
+        """Places the links that the book has caught up with where they began: what they brought since is kept."""
         for link in [link for link, seq in self._ahead.items() if seq <= last]:
             place = self._links.get(link)
-            if place is not None and place.era is None and place.seq > last:
-                continue  # what it has brought meanwhile was passed over, and is still to come over another one
-            if place is not None and place.era is None and place.seq >= self._ahead[link]:
-                self._links[link] = Place(place.seq, self._era)
+            if place is not None and place.era is None:
+                self._links[link] = Place(self._ahead[link], self._era)
             del self._ahead[link]
 
     def _renumber(self, link: str, era: int, prev: int, seq: int) -> Verdict:

@@ -7,7 +7,7 @@ knows yet whether its ids count the same:
    exchange that began anew; of a link in step the same means that it is late, so it is given much longer, unless
    what it brings was sent after the book was: older ids at a later time are no lateness;
 2. one that begins beyond the book is merely faster than the others, while another one goes on: the ids in between
-   are on their way (a link that is too late to be waited for is told by its own clock and not among the live ones);
+   are on their way (what it brings meanwhile is kept by the keeper);
 3. one that is astray (see `sequencer`) for a while is asked for a snapshot of its own.
 """
 
@@ -83,6 +83,10 @@ class Steps:
         if len(self._ahead_since_ns) >= REMEMBERED_LINKS:
             self._ahead_since_ns.clear()
         return stamp.mono_ns - self._ahead_since_ns.setdefault(link, stamp.mono_ns) <= AHEAD_NS
+
+    def overdue(self, stamp: Stamp) -> bool:
+        """Whether what lies between the book and where a faster link began has not come for too long."""
+        return any(stamp.mono_ns - since_ns > AHEAD_NS for since_ns in self._ahead_since_ns.values())
 
     def tick(self, strays: list[str], stamp: Stamp) -> list[Resubscribe]:
         """Requests for those of the live links that are astray now."""

@@ -66,8 +66,8 @@ class Venue(Desk):
 
     def listed(self, native: str) -> None:
         """A market has come (back): who is subscribed to it already begins with its first book."""
-        for topic in self._subscribers.get(native, ()):
-            self._streams.pop(topic, None)
+        for topic in [topic for topic in self._streams if topic.native == native]:
+            del self._streams[topic]  # of the market before
         if not self.dialect.whole_frames:
             self._publish(native, lambda stream: self._first(stream.topic, stream))
 

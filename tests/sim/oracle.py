@@ -5,7 +5,7 @@ S   a LIVE book that lacks a frame which was sent untampered (or as plain nonsen
 O   revisions that do not rise within an epoch, epochs that fall
 N   frames lost on the bus without an event
 G   a GAP event although everything between its ids had been delivered
-A   an audit or a second line that contradicts a book of which nothing was ever tampered with
+A   an audit or a second line that contradicts a book of which nothing was ever tampered with, at the same id
 
 Levels are compared as whole numbers brought to one scale, by code of its own. Silence is the exception to the budget:
 a link on which nothing arrives is dead after the exchange's idle timeout, and not before.
@@ -300,10 +300,10 @@ class Oracle:
 
     def _judge_doubt(self, event: pb.BookEvent) -> None:
         """A book that is called into doubt. Rightly so where lines were made to differ, or two lives of a market have
-        the same ids; and snapshots that are put in order by time may do so after a clock was set."""
+        the same ids; or where no ids say that both stand at the same moment, for a frame may have been lost."""
         key = self._key_of(event)
         lives = self.lives[key]
-        meant = len(lives) > 1 or self.confused_until or self._doubtful_until.get(key)
+        meant = len(lives) > 1 or not self.by_ids[key[0]] or self._doubtful_until.get(key)
         if not meant and all(frame.intact for frame in lives[0].frames[1:]):
             self._fail(f"A {event.exchange} {event.symbol}: {event.detail}")
 

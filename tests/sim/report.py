@@ -16,7 +16,7 @@ VERDICTS = {
     "O": "order of revisions and epochs",
     "N": "frames lost on the bus without an event",
     "G": "false gaps",
-    "A": "true books contradicted by an audit or a second line",
+    "A": "true books contradicted by an audit or a second line at the same id",
     "L": "books that did not come back",
     "B": "REST requests during a ban",
     "T": "tasks left over",
