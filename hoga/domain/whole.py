@@ -19,7 +19,7 @@ from hoga.domain.book import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import SECOND_NS, Keeper, KeeperRules
 from hoga.domain.sequencer import REMEMBERED_LINKS
-from hoga.domain.steps import BEREFT_NS
+from hoga.domain.steps import BEREFT_NS, FROZEN_NS
 from hoga.domain.types import Level, Stamp, State, Update
 
 PATIENCE_NS = 3 * SECOND_NS
@@ -39,6 +39,8 @@ class WholeBookKeeper(Keeper):
         self._attempt = 0
         self._newest: dict[str, int] = {}
         """Link -> exchange time of its newest frame."""
+        self._brought_ns: dict[str, int] = {}
+        """Link -> when that came, monotonic."""
         self._mover = ""
         """The link that brought the book."""
         self._prove_by_ns = 0
@@ -59,6 +61,7 @@ class WholeBookKeeper(Keeper):
         time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns, link)
         actions: list[Action] = [] if time_note is None else [time_note]
         late = self._late(update, link)
+        self._brought_ns = {one: self._brought_ns.get(one, 0) for one in self._newest} | {link: stamp.mono_ns}
         if update.exchange_time_ns < self.exchange_time_ns and (late or stamp.mono_ns - self._moved_ns < CLOCK_NS):
             self.counters.stale += 1
             if not late:
@@ -126,6 +129,8 @@ class WholeBookKeeper(Keeper):
         # The old link still delivers for a while, so the book need not blink; but the new one must show itself.
         due_ns = stamp.mono_ns + (PATIENCE_NS if planned else BEREFT_NS)
         self._prove_by_ns = min(self._prove_by_ns or due_ns, due_ns)
+        # One that fell silent while the book went on has to show itself, too.
+        self._heard = {link for link in self._heard if self._moved_ns - self._brought_ns.get(link, 0) <= FROZEN_NS}
         return []
 
     def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:

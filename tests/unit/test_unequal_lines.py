@@ -10,6 +10,7 @@ from hoga.domain.keeper import KeeperRules
 from hoga.domain.line import LineKeeper
 from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import State, Update
+from hoga.domain.whole import WholeBookKeeper
 from tests.unit.test_in_band import ASKS, Lines, at, delta, kinds, snapshot, step, two
 
 
@@ -213,6 +214,28 @@ class TestBooksOfLines:
             keeper.receive(self.book(n), "b", at(100 * n))
             keeper.tick(at(100 * n))
         assert (keeper.state, keeper.exchange_time_ns) == (State.LIVE, 5_900_000_000)
+
+
+class TestWholeBooks:
+    def whole(self, n: int) -> Update:
+        return Update("X", True, [("99", str(n))], ASKS, exchange_time_ns=n * 100_000_000)
+
+    @pytest.mark.parametrize(("mute", "state"), [(True, State.STALE), (False, State.LIVE)])
+    def test_a_line_that_was_mute_for_long_proves_nothing_when_the_other_is_gone(
+        self, mute: bool, state: State
+    ) -> None:
+        keeper = WholeBookKeeper(KeeperRules())
+        keeper.live_links = {"a", "b"}
+        keeper.link_up(at(0))
+        for n in range(1, 100):
+            keeper.receive(self.whole(n), "a", at(100 * n))
+            if n < 3 or not mute:
+                keeper.receive(self.whole(n), "b", at(100 * n))
+        keeper.live_links = {"b"}
+        keeper.link_moved(at(10_000), planned=False)
+        for ms in range(10_000, 12_000, 100):
+            keeper.tick(at(ms))
+        assert keeper.state is state
 
 
 class TestSmallNewCounts:
