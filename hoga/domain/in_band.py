@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from hoga.domain.actions import Action, FactKind, Note
+from hoga.domain.actions import Action
 from hoga.domain.book import Book
 from hoga.domain.checksum import Checksum, LevelTexts
 from hoga.domain.errors import FrameError
@@ -82,18 +82,12 @@ class InBandKeeper(SequencedKeeper):
         self._texts.apply(update.bids, update.asks)
         if self._checksum is None or update.checksum is None or self.base is not State.LIVE:
             return []
-        found = self._texts.sum(self._checksum)
-        if found == update.checksum:
-            self.counters.checksum_ok += 1
-            return []
-        self.counters.checksum_bad += 1
-        detail = f"the checksum is {update.checksum}, that of the book {found}"
-        note = Note(FactKind.CHECKSUM_MISMATCH, detail, expected=update.checksum, found=found)
-        return [note, *self._resync(detail, None, stamp)]
+        note = self._sum_up(self._checksum, self._texts, update.checksum)
+        return [] if note is None else [note, *self._resync(note.detail, None, stamp)]
 
     def _replace(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         """A snapshot in the stream is authoritative: it is the book from here on."""
-        self._early.pop(link, None)
+        self._early.take(link)  # the snapshot says more
         if self._passes_over(update, link, stamp):
             self._hear(link)
             self.counters.stale += 1
@@ -115,13 +109,9 @@ class InBandKeeper(SequencedKeeper):
         if update.checksum is not None and self._checksum is not None:
             texts = LevelTexts(book)
             texts.apply(update.bids, update.asks)
-            found = texts.sum(self._checksum)
-            self.counters.checksum_ok += found == update.checksum
-            if found != update.checksum:
-                self.counters.checksum_bad += 1
-                detail = f"the checksum of the snapshot is {update.checksum}, that of its levels {found}"
-                actions.append(Note(FactKind.CHECKSUM_MISMATCH, detail, update.checksum, found))
-                return actions + self.reject(FrameError("checksum", detail), stamp, link)
+            note = self._sum_up(self._checksum, texts, update.checksum)
+            if note is not None:
+                return [*actions, note, *self.reject(FrameError("checksum", note.detail), stamp, link)]
         try:
             led = self._catch_up(book, update, link)
         except FrameError as error:
@@ -131,7 +121,7 @@ class InBandKeeper(SequencedKeeper):
         self._texts = texts
         self._recent.clear()
         for other, delta in led[1:]:
-            self._remember(delta, other)
+            self._recent.remember(delta, other)
         self._fresh_link = False
         kept = {one for one in self._steps.in_step if known and not sequencer.astray(one)}
         self._steps.begin(kept | {one for one, _ in led})

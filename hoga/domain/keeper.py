@@ -21,6 +21,7 @@ from hoga.domain.actions import PUBLISH, Action, FactKind, Note
 from hoga.domain.audit import Audit, Outcome
 from hoga.domain.book import Book
 from hoga.domain.checks import TimeBudget, TimeWatch
+from hoga.domain.checksum import Checksum, LevelTexts
 from hoga.domain.errors import FrameError
 from hoga.domain.sequencer import REMEMBERED_LINKS
 from hoga.domain.types import GapPolicy, Stamp, State, Update
@@ -227,6 +228,16 @@ class Keeper(ABC):
     def _contradicted(self, detail: str, stamp: Stamp) -> list[Action]:
         """The exchange's own snapshot says that the book is wrong."""
         return self.outdate(f"an audit contradicts the book: {detail}")
+
+    def _sum_up(self, rule: Checksum, texts: LevelTexts, expected: int) -> Note | None:
+        """Holds a book against the exchange's checksum of it; what differs, where something does."""
+        found = texts.sum(rule)
+        if found == expected:
+            self.counters.checksum_ok += 1
+            return None
+        self.counters.checksum_bad += 1
+        detail = f"the checksum is {expected}, that of the book {found}"
+        return Note(FactKind.CHECKSUM_MISMATCH, detail, expected, found)
 
     def _set_base(self, state: State, reason: str = "") -> None:
         self.base = state

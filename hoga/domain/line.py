@@ -237,14 +237,8 @@ class LineKeeper(Keeper):
     def _check_sum(self, line: LineBook, update: Update, stamp: Stamp) -> list[Action]:
         if self._checksum is None or line.texts is None or update.checksum is None or line.base is not State.LIVE:
             return []
-        found = line.texts.sum(self._checksum)
-        if found == update.checksum:
-            self.counters.checksum_ok += 1
-            return []
-        self.counters.checksum_bad += 1
-        detail = f"the checksum is {update.checksum}, that of the book {found}"
-        note = Note(FactKind.CHECKSUM_MISMATCH, detail, expected=update.checksum, found=found)
-        return [note, *self._break(line, State.SYNCING, detail, stamp)]
+        note = self._sum_up(self._checksum, line.texts, update.checksum)
+        return [] if note is None else [note, *self._break(line, State.SYNCING, note.detail, stamp)]
 
     def _lose(self, link: str, count: int, words: str, stamp: Stamp) -> list[Action]:
         line = self._lines.get(link)

@@ -21,15 +21,15 @@ from collections.abc import Iterable
 from hoga.domain.actions import Action, FactKind, Note
 from hoga.domain.asking import LOW, NORMAL, URGENT, Asking
 from hoga.domain.book import Book
+from hoga.domain.early import Chain, Early
 from hoga.domain.errors import FrameError
 from hoga.domain.joining import JoinBuffer
 from hoga.domain.keeper import Keeper, KeeperRules
-from hoga.domain.sequencer import REMEMBERED_LINKS, Sequencer, Verdict
+from hoga.domain.recent import Recent
+from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.steps import BEREFT_NS, FROZEN_NS, Steps
 from hoga.domain.types import NO_SEQ, GapPolicy, Stamp, State, Update
 from hoga.domain.whole import crossed_note
-
-REMEMBERED_UPDATES = 64
 
 
 class SequencedKeeper(Keeper):
@@ -38,14 +38,12 @@ class SequencedKeeper(Keeper):
         repeated, doubled up to the limit of the rules. `in_band`: a snapshot is had by subscribing again."""
         super().__init__(rules, kept=kept)
         limit_ns = rules.retry_limit_ns
-        self._recent: dict[int, tuple[int, int, str]] = {}
-        """The newest ids -> (id built on, hash of the levels, link that brought it first)."""
+        self._recent = Recent()
         self._sequencer = Sequencer()
         self._buffer = JoinBuffer(rules.buffer_updates, rules.buffer_age_ns)
         self._asking = Asking(in_band=in_band, retry_ns=retry_ns, retry_limit_ns=limit_ns)
         self._steps = Steps(lambda link: Asking(in_band=True, retry_ns=retry_ns, retry_limit_ns=limit_ns, link=link))
-        self._early: dict[str, JoinBuffer] = {}
-        """What links that are merely faster have brought, until the book has come to where they began."""
+        self._early = Early(rules.buffer_updates, rules.buffer_age_ns)
         self._prove_by_ns = 0
         """When a link must have brought something that fits the book, 0 where none has to."""
         self._renumbered = False
@@ -102,7 +100,9 @@ class SequencedKeeper(Keeper):
             actions += self.outdate("only older ids arrive") + self._want(LOW, stamp)
         if self.state is State.LIVE and not self.wanting and self._steps.overdue(stamp):
             actions += self.outdate("what lies before that of a faster link does not come") + self._want(LOW, stamp)
-            actions += self._hand_over(stamp)
+            for chain in self._early.chains():
+                self._kept_for_join(chain, stamp)
+            actions += self._hurry(stamp)
         return actions + self._tick_request(stamp) if self.wanting else actions
 
     def _tick_request(self, stamp: Stamp) -> list[Action]:
@@ -177,11 +177,9 @@ class SequencedKeeper(Keeper):
         actions: list[Action] = []
         if not self._counts(link):
             self._hear(link)
-            self._keep_early(update, link, stamp)  # it may be reported to be up in a moment
+            self._early.keep(link, update, stamp.mono_ns)  # it may be reported to be up in a moment
             return actions
-        early = self._early.pop(link, None)
-        for _, earlier in early.updates if early is not None else ():
-            self._buffer.add(link, earlier, stamp.mono_ns)
+        self._kept_for_join(self._early.take(link), stamp)
         if not self.wanting:
             actions += self._want(URGENT, stamp)
         if self._of_the_past(update, link):
@@ -197,8 +195,8 @@ class SequencedKeeper(Keeper):
         if verdict is not Verdict.STALE:
             self._moved_ns = stamp.mono_ns
             self._steps.current()
-            self._remember(update, link)
-        elif self._agrees(update, link) is False:
+            self._recent.remember(update, link)
+        elif self._recent.agrees(update, link) is False:
             return actions + self._disagree(update, stamp)
         self._hear(link)
         actions += self._count(verdict, update, before)
@@ -220,15 +218,15 @@ class SequencedKeeper(Keeper):
         """A delta for a book that stands. `patient`: what lies before it may still come over another link."""
         before = self._sequencer.last
         if patient and self._merely_faster(update, link, stamp):
-            self._keep_early(update, link, stamp)
+            self._early.keep(link, update, stamp.mono_ns)
             counts = self.wanting and self._counts(link)  # a snapshot may lie between the book and this
             if counts and self._buffer.add(link, update, stamp.mono_ns) is not Verdict.STALE:
-                self._remember(update, link)
+                self._recent.remember(update, link)
             return []
-        early, ahead = self._early.pop(link, None), self._sequencer.ahead(link)
-        onward = before is not None and before < update.prev_seq < update.seq
-        if early is not None and onward and not ahead:
-            return self._replay([*early.updates, (link, update)], stamp)  # nobody else leads to where it began
+        ahead = self._sequencer.ahead(link)
+        early = [] if ahead else self._early.take(link)
+        if early and before is not None and before < update.prev_seq < update.seq:
+            return self._replay([*early, (link, update)], stamp)  # nobody else leads to where it began
         verdict = self._sequencer.judge(link, update.prev_seq, update.seq)
         astray = self._sequencer.astray(link)
         older = verdict is Verdict.STALE and before is not None and not ahead and (update.seq < before or astray)
@@ -239,11 +237,13 @@ class SequencedKeeper(Keeper):
         if verdict is Verdict.STALE:
             self._hear(link)
             if astray:
-                if ahead:
-                    self._keep_early(update, link, stamp, early)
+                if self._sequencer.ahead(link):
+                    self._early.keep(link, update, stamp.mono_ns)
+                else:
+                    self._early.take(link)
                 self._strayed(stamp)
                 return actions
-            agrees = self._agrees(update, link)
+            agrees = self._recent.agrees(update, link)
             if agrees is False:
                 return actions + self._disagree(update, stamp)
             if agrees or not older:
@@ -259,7 +259,7 @@ class SequencedKeeper(Keeper):
         if verdict is Verdict.REVERSAL:
             self._count_anew(before or 0)
             return actions + self._resync("an id went backwards", None, stamp)
-        if self._agrees(update, link) is False:
+        if self._recent.agrees(update, link) is False:
             return actions + self._disagree(update, stamp)
         if self.wanting and self._counts(link):
             self._buffer.add(link, update, stamp.mono_ns)
@@ -272,26 +272,13 @@ class SequencedKeeper(Keeper):
                 actions += self._want(LOW, stamp, (link, update))
         return self._apply(update, link, stamp, actions) + self._hurry(stamp) + self._catch_on(stamp)
 
-    def _keep_early(self, update: Update, link: str, stamp: Stamp, chain: JoinBuffer | None = None) -> None:
-        chain = chain or self._early.get(link) or JoinBuffer(self.rules.buffer_updates, self.rules.buffer_age_ns)
-        if link not in self._early and len(self._early) >= REMEMBERED_LINKS:
-            self._early.clear()
-        self._early[link] = chain
-        chain.add(link, update, stamp.mono_ns)
-
     def _catch_on(self, stamp: Stamp) -> list[Action]:
         """Where the book has come to where a faster link began, what that one has brought since follows."""
         actions: list[Action] = []
-        for link in list(self._early):
-            chain = self._early.get(link)
-            if chain is not None and self._reached(chain) and not self._sequencer.astray(link):
-                del self._early[link]
-                actions += self._replay(list(chain.updates), stamp)
+        for link in self._early.reached(self._sequencer.last or 0):
+            if not self._sequencer.astray(link):
+                actions += self._replay(self._early.take(link), stamp)
         return actions
-
-    def _reached(self, chain: JoinBuffer) -> bool:
-        last = self._sequencer.last
-        return last is not None and bool(chain.updates) and chain.updates[0][1].prev_seq <= last
 
     def _replay(self, chain: list[tuple[str, Update]], stamp: Stamp) -> list[Action]:
         actions: list[Action] = []
@@ -302,12 +289,9 @@ class SequencedKeeper(Keeper):
                 actions += self._follow(update, link, stamp, patient=False)
         return actions
 
-    def _hand_over(self, stamp: Stamp) -> list[Action]:
-        """A snapshot is wanted: what faster links have brought may be what it is joined to."""
-        for chain in self._early.values():
-            for link, update in chain.updates:
-                self._buffer.add(link, update, stamp.mono_ns)
-        return self._hurry(stamp)
+    def _kept_for_join(self, chain: Chain, stamp: Stamp) -> None:
+        for link, update in chain:
+            self._buffer.add(link, update, stamp.mono_ns)
 
     def _count_anew(self, before: int) -> None:
         """Ids have gone backwards; `before`: the last one."""
@@ -325,8 +309,7 @@ class SequencedKeeper(Keeper):
         if sequencer.last is None or update.prev_seq <= sequencer.last:
             return False
         placed = sequencer.knows(link) and (link in self._steps.in_step or sequencer.astray(link))
-        known = self._recent.get(update.seq)
-        if update.seq < update.prev_seq and (known is None or known[0] != update.prev_seq):
+        if update.seq < update.prev_seq and not self._recent.has(update):
             return False  # a new count that the book has not begun
         return not placed and self._may_come_through_others(link, stamp) and self._steps.ahead(link, stamp)
 
@@ -353,7 +336,7 @@ class SequencedKeeper(Keeper):
         except FrameError as error:
             return actions + self.reject(error, stamp)
         self.counters.applied += 1
-        self._remember(update, link)
+        self._recent.remember(update, link)
         self.sequence = max(update.seq, 0)
         self._steps.moved(link)
         self._took(update, link, stamp)
@@ -381,20 +364,6 @@ class SequencedKeeper(Keeper):
     def _needless(self) -> bool:
         """Whether the snapshot that is wanted was to show no more than that the book is current."""
         return self._asking.unasked and self._asking.priority == LOW
-
-    def _remember(self, update: Update, link: str) -> None:
-        self._recent[update.seq] = (update.prev_seq, _levels_hash(update), link)
-        if len(self._recent) > REMEMBERED_UPDATES:
-            del self._recent[next(iter(self._recent))]
-
-    def _agrees(self, update: Update, link: str) -> bool | None:
-        """Whether a link brings what another one has brought under the same id; None where none is known to have, or
-        both bring nothing, which shows nothing."""
-        known = self._recent.get(update.seq)
-        if known is None or known[2] == link or known[0] != update.prev_seq:
-            return None
-        same = known[1] == _levels_hash(update)
-        return None if same and not (update.bids or update.asks) else same
 
     def _disagree(self, update: Update, stamp: Stamp) -> list[Action]:
         self.counters.disagreements += 1
@@ -475,7 +444,7 @@ class SequencedKeeper(Keeper):
         book.orphan_deletes += self.book.orphan_deletes
         self._audited(self._audit.stop())
         self.book, self._sequencer = book, sequencer
-        self._early = {link: chain for link, chain in self._early.items() if self._reached(chain)}
+        self._early.leave(sequencer.last or 0)
         self._stop_wanting()
         self.sequence = max(sequencer.last or 0, 0)
         self.missing = 0
@@ -503,10 +472,6 @@ def refuse_crossed(book: Book, what: str) -> None:
     """Raises: FrameError where the book is crossed."""
     if book.crossed:
         raise FrameError("crossed", crossed_note(book, what).detail)
-
-
-def _levels_hash(update: Update) -> int:
-    return hash((tuple(update.bids), tuple(update.asks)))
 
 
 def renumbered(before: int, found: int) -> Note:

@@ -37,10 +37,8 @@ class WholeBookKeeper(Keeper):
         self._last_levels: tuple[list[Level], list[Level]] | None = None
         self._ask_at_ns = 0
         self._attempt = 0
-        self._newest: dict[str, int] = {}
-        """Link -> exchange time of its newest frame."""
-        self._brought_ns: dict[str, int] = {}
-        """Link -> when that came, monotonic."""
+        self._newest: dict[str, tuple[int, int]] = {}
+        """Link -> exchange time of its newest frame, and when that came, monotonic."""
         self._mover = ""
         """The link that brought the book."""
         self._prove_by_ns = 0
@@ -60,8 +58,7 @@ class WholeBookKeeper(Keeper):
         self._hear(link)
         time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns, link)
         actions: list[Action] = [] if time_note is None else [time_note]
-        late = self._late(update, link)
-        self._brought_ns = {one: self._brought_ns.get(one, 0) for one in self._newest} | {link: stamp.mono_ns}
+        late = self._late(update, link, stamp)
         if update.exchange_time_ns < self.exchange_time_ns and (late or stamp.mono_ns - self._moved_ns < CLOCK_NS):
             self.counters.stale += 1
             if not late:
@@ -71,9 +68,10 @@ class WholeBookKeeper(Keeper):
         self._mover = link
         return actions + self._take(update, link, stamp)
 
-    def _late(self, update: Update, link: str) -> bool:
+    def _late(self, update: Update, link: str, stamp: Stamp) -> bool:
         """Whether a frame, if it is older than the book, comes over a second line that lags behind the first."""
-        own, self._newest[link] = self._newest.pop(link, 0), update.exchange_time_ns
+        own, _ = self._newest.pop(link, (0, 0))
+        self._newest[link] = (update.exchange_time_ns, stamp.mono_ns)
         if len(self._newest) > REMEMBERED_LINKS:
             del self._newest[next(iter(self._newest))]
         if self.live_links is None or link == self._mover or not self._proves(self._mover):
@@ -130,7 +128,7 @@ class WholeBookKeeper(Keeper):
         due_ns = stamp.mono_ns + (PATIENCE_NS if planned else BEREFT_NS)
         self._prove_by_ns = min(self._prove_by_ns or due_ns, due_ns)
         # One that fell silent while the book went on has to show itself, too.
-        self._heard = {link for link in self._heard if self._moved_ns - self._brought_ns.get(link, 0) <= FROZEN_NS}
+        self._heard = {link for link in self._heard if self._moved_ns - self._newest.get(link, (0, 0))[1] <= FROZEN_NS}
         return []
 
     def _take(self, update: Update, link: str, stamp: Stamp) -> list[Action]:

@@ -206,10 +206,10 @@ MUTANTS = (
     Mutant(
         "checksum-unread",
         "whatever the exchange's checksum says, it is right",
-        LINE,
-        "        if found == update.checksum:",
+        KEEPER,
+        "        if found == expected:",
         "        if found is not None:",
-        LINES,
+        (*LINES, *IN_BAND),
     ),
     Mutant(
         "broken-line-elected",
@@ -239,7 +239,7 @@ MUTANTS = (
         "first-delta-not-compared",
         "what one line brought first is not kept to be compared with what the other line brings",
         SEQUENCED,
-        "        self._remember(update, link)\n        self.sequence",
+        "        self._recent.remember(update, link)\n        self.sequence",
         "        self.sequence",
         (*KEEPERS, *IN_BAND),
     ),

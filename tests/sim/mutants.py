@@ -18,7 +18,7 @@ from hoga.domain.book import Book
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper
 from hoga.domain.line import LineKeeper
-from hoga.domain.sequenced import SequencedKeeper
+from hoga.domain.recent import Recent
 from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.steps import Steps
 from hoga.domain.types import State
@@ -106,7 +106,7 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(Coverage, "tick", lambda *_args: NOTHING), Bias(("freeze_ingest",), lines=("one",))
     ),
     "lines_are_not_compared": Mutant(
-        lambda: patch.object(SequencedKeeper, "_agrees", lambda *_args: None),
+        lambda: patch.object(Recent, "agrees", lambda *_args: None),
         Bias(("disagree", "burst"), BY_IDS, ("two", "apart")),
     ),
     "losses_of_the_bus_pass": Mutant(
