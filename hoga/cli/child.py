@@ -94,6 +94,8 @@ class Child:
         self._last: deque[Line] = deque(maxlen=20)
         self.starts = 0
         self.given_up = False
+        self._unwritten = False
+        """The log file could not be written, and that was said."""
 
     @property
     def pid(self) -> int | None:
@@ -177,8 +179,14 @@ class Child:
         return code
 
     def _write(self, lines: list[bytes]) -> None:
-        with suppress(OSError):  # a full disk must not stop what is logged about
+        try:
             self._log.append(line + b"\n" for line in lines)
+            self._unwritten = False
+        except OSError as error:  # a full disk must not stop what is logged about
+            if not self._unwritten:
+                text = f"cannot write its log file: {error.strerror}; its lines are lost until there is room"
+                self._on_line(self.spec.name, Line(text, "ERROR"))
+            self._unwritten = True
         for raw in lines:
             line = read_line(raw.decode("utf-8", "replace"))
             if line.text.strip():

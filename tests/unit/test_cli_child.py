@@ -110,13 +110,16 @@ async def test_stopping_while_it_waits_to_start_again_is_quick(tmp_path: Path, m
     assert it.starts == 1
 
 
-async def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+async def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: Path) -> None:
     ear = Ear()
     (tmp_path / "it.log").mkdir()
-    it = child(python("print('on'); import time; time.sleep(600)"), ear, tmp_path)
+    code = "import time; [(print(n), time.sleep(0.3)) for n in range(3)]; time.sleep(600)"
+    it = child(python(code), ear, tmp_path)
     await it.start()
-    assert await ear.line() == "on"
+    heard = [await ear.line() for _ in range(4)]
     await it.stop(PATIENCE_S)
+    assert heard[0].startswith("cannot write its log file: Is a directory")
+    assert heard[1:] == ["0", "1", "2"]
 
 
 # Together.
