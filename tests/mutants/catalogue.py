@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 KEEPERS = (
     "tests/unit/test_keepers.py",
+    "tests/unit/test_whole_books.py",
     "tests/unit/test_sequencer.py",
     "tests/properties/test_keeper_properties.py",
     "tests/properties/test_ghost_levels.py",
@@ -19,6 +20,8 @@ LINES = ("tests/unit/test_line_keeper.py", "tests/properties/test_line_propertie
 IN_BAND = (
     "tests/unit/test_sequencer.py",
     "tests/unit/test_in_band.py",
+    "tests/unit/test_in_band_lines.py",
+    "tests/unit/test_unequal_lines.py",
     "tests/properties/test_in_band_properties.py",
 )
 EXCHANGES = ("tests/contract/test_exchanges.py", "tests/contract/test_tapes.py")

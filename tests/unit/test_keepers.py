@@ -1,21 +1,17 @@
-"""The keepers' rules one by one."""
+"""The keeper that joins deltas to REST snapshots, rule by rule."""
 
 from __future__ import annotations
 
 import pytest
 
-from hoga.domain.actions import FactKind, Note, RequestSnapshot
+from hoga.domain.actions import FactKind, RequestSnapshot
 from hoga.domain.errors import FrameError
 from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import GapPolicy, Stamp, State, Update
-from hoga.domain.whole import WholeBookKeeper
+from tests.support.lines import at, kinds
 
 BIDS, ASKS = [("99", "1"), ("98", "2")], [("101", "1"), ("102", "2")]
-
-
-def at(ms: int) -> Stamp:
-    return Stamp(ms * 1_000_000, ms * 1_000_000)
 
 
 def delta(prev: int, seq: int, bids=(), asks=(), time_ms: int = 0) -> Update:
@@ -24,10 +20,6 @@ def delta(prev: int, seq: int, bids=(), asks=(), time_ms: int = 0) -> Update:
 
 def snapshot(seq: int, bids=BIDS, asks=ASKS) -> Update:
     return Update("X", True, list(bids), list(asks), seq=seq)
-
-
-def whole(time_ms: int, bids=BIDS, asks=ASKS) -> Update:
-    return Update("X", True, list(bids), list(asks), exchange_time_ns=time_ms * 10**6)
 
 
 def live(**rules) -> JoinedKeeper:
@@ -47,10 +39,6 @@ def lose_link(keeper) -> None:
 def regain_link(keeper):
     keeper.live_links = {"b"}
     return keeper.link_up(at(4))
-
-
-def kinds(actions) -> list[FactKind]:
-    return [action.kind for action in actions if isinstance(action, Note)]
 
 
 def asks_for_snapshot(actions) -> bool:
@@ -496,120 +484,3 @@ class TestTime:
                 facts += kinds(keeper.receive(update, link, now))
         assert facts == [FactKind.TIME_LATE]
         assert keeper.times.backwards == 0
-
-
-class TestWholeBooks:
-    def test_each_frame_is_the_book(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(1), "a", at(1))
-        assert keeper.state is State.LIVE
-        keeper.receive(whole(2, [("97", "1")]), "a", at(2))
-        assert keeper.book.texts(9) == ([("97", "1")], ASKS)
-
-    def test_an_older_frame_is_dropped_an_equal_time_replaces(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(5), "a", at(1))
-        keeper.receive(whole(4, [("90", "1")]), "a", at(2))
-        assert keeper.book.texts(1)[0] == [("99", "1")]
-        assert keeper.counters.stale == 1
-        keeper.receive(whole(5, [("90", "1")]), "a", at(3))
-        assert keeper.book.texts(1)[0] == [("90", "1")]
-
-    def test_a_repeated_frame_is_counted_and_not_published(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        assert keeper.receive(whole(5), "a", at(1))
-        assert keeper.receive(whole(6), "a", at(2)) == []
-        assert keeper.counters.repeated == 1
-
-    @pytest.mark.parametrize("bad", [([("103", "1")], ASKS), ([("x", "1")], ASKS), ([("99", "-1")], ASKS)])
-    def test_a_bad_frame_is_rejected_and_the_book_is_stale_until_the_next(self, bad) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(5), "a", at(1))
-        keeper.receive(whole(6, *bad), "a", at(2))
-        assert keeper.state is State.STALE
-        assert keeper.book.texts(1)[0] == [("99", "1")]
-        assert keeper.counters.rejected == 1
-        keeper.receive(whole(7), "a", at(3))
-        assert keeper.state is State.LIVE
-
-    def test_a_lost_link_makes_it_stale_until_the_next_frame(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(5), "a", at(1))
-        lose_link(keeper)
-        assert keeper.state is State.STALE
-        regain_link(keeper)
-        assert keeper.state is State.STALE
-        keeper.receive(whole(5), "b", at(5))
-        assert keeper.state is State.LIVE
-
-    def test_a_link_that_takes_over_and_brings_nothing_makes_it_stale_in_time(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.live_links = {"a"}
-        keeper.receive(whole(5), "a", at(1))
-        keeper.live_links = {"b"}
-        keeper.link_moved(at(10))
-        keeper.tick(at(100))
-        assert keeper.state is State.LIVE, "no blink while the old link still delivers"
-        keeper.tick(at(3500))
-        assert keeper.state is State.STALE
-        assert asks_for_snapshot(keeper.tick(at(3600)))
-        keeper.snapshot(whole(6), 30, at(3700))
-        assert keeper.state is State.LIVE
-
-    def test_a_quiet_market_is_had_by_a_snapshot(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.open(at(0))
-        assert not asks_for_snapshot(keeper.tick(at(1000)))
-        assert asks_for_snapshot(keeper.tick(at(3100)))
-        keeper.snapshot(whole(5), 30, at(3200))
-        assert keeper.state is State.LIVE
-        assert not keeper.tick(at(10**6))
-
-    def test_a_second_line_that_is_late_does_not_lead_back(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.live_links = {"a", "b"}
-        keeper.receive(whole(1000, [("95", "1")]), "a", at(1000))
-        keeper.receive(whole(1500), "a", at(1500))
-        for ms in (1000, 1200):
-            keeper.receive(whole(ms, [("95", "1")]), "b", at(ms + 2000))
-            assert keeper.book.texts(1)[0] == [("99", "1")]
-        keeper.live_links.discard("a")
-        keeper.receive(whole(1400, [("96", "1")]), "b", at(3500))
-        assert keeper.book.texts(1)[0] == [("96", "1")], "there is nothing else any more"
-
-    def test_but_one_whose_own_clock_was_set_back_does(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.live_links = {"a", "b"}
-        keeper.receive(whole(2000), "b", at(900))
-        keeper.receive(whole(2001), "a", at(1000))
-        keeper.receive(whole(1500, [("95", "1")]), "b", at(2500))
-        assert keeper.book.texts(1)[0] == [("95", "1")]
-
-    def test_a_clock_that_ran_ahead_is_not_believed_for_ever(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(10**9), "a", at(1))
-        keeper.receive(whole(5, [("97", "1")]), "a", at(100))
-        assert keeper.book.texts(1)[0] == [("99", "1")]
-        keeper.receive(whole(6, [("96", "1")]), "a", at(1200))
-        assert keeper.book.texts(1)[0] == [("96", "1")]
-
-    @pytest.mark.parametrize("snapshot_ms", [1_500, 2_000])
-    def test_where_an_older_frame_is_the_last_to_arrive_a_snapshot_decides(self, snapshot_ms) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        keeper.receive(whole(2_000), "a", at(1))
-        keeper.receive(whole(1_500, [("90", "1")]), "a", at(100))  # swapped on its way, or the clock was set back
-        assert keeper.tick(at(900)) == []
-        keeper.tick(at(1_200))
-        assert keeper.state is State.STALE
-        assert asks_for_snapshot(keeper.tick(at(1_300)))
-        keeper.snapshot(whole(1_400), 30, at(1_350))
-        assert keeper.state is State.STALE, "older than both"
-        keeper.snapshot(whole(snapshot_ms, [("91", "1")]), 30, at(1_400))
-        assert (keeper.state, keeper.book.texts(1)[0]) == (State.LIVE, [("91", "1")])
-
-    def test_a_frame_that_came_out_of_turn_is_forgotten_with_the_next(self) -> None:
-        keeper = WholeBookKeeper(KeeperRules())
-        for ms, time_ms in ((1, 2_000), (100, 1_500), (900, 2_100)):
-            keeper.receive(whole(time_ms), "a", at(ms))
-        assert all(keeper.tick(at(ms)) == [] for ms in range(1_000, 9_000, 100))
-        assert keeper.state is State.LIVE

@@ -6,19 +6,15 @@ import zlib
 
 import pytest
 
-from hoga.domain.actions import Action, FactKind, Note, Publish, Resubscribe
+from hoga.domain.actions import FactKind
 from hoga.domain.checksum import Checksum
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.line import LineKeeper
-from hoga.domain.types import GapPolicy, Level, Stamp, State, Update
+from hoga.domain.types import GapPolicy, Level, State, Update
+from tests.support.lines import ASKS, Links, at
 
-ASKS = [("101", "1"), ("102", "2")]
 RULE = Checksum(2, lambda bids, asks: zlib.crc32(repr((bids, asks)).encode()))
-
-
-def at(ms: int) -> Stamp:
-    return Stamp(ms * 1_000_000, ms * 1_000_000)
 
 
 def snapshot(size: str = "1", **fields) -> Update:
@@ -29,63 +25,12 @@ def delta(size: str = "5", price: str = "99", **fields) -> Update:
     return Update("X", False, [(price, size)], [], **fields)
 
 
-class Lines:
-    """A keeper with the links that are live."""
-
+class Lines(Links[LineKeeper]):
     def __init__(self, *links: str, numbered: bool = True, depth: int = 0, checksum: Checksum | None = None) -> None:
-        self.keeper = LineKeeper(KeeperRules(), numbered=numbered, depth=depth, checksum=checksum)
-        self.keeper.live_links = set(links)
-        self.actions: list[Action] = []
-        self.states: list[State] = []
-        """What was published, in order."""
-        self.ms = 0
-        if links:
-            self.take(self.keeper.link_up(at(0)))
-        else:
-            self.keeper.uncovered_reason = "nothing is reported yet"
-        self.take(self.keeper.open(at(0)))
-
-    def take(self, actions: list[Action]) -> None:
-        self.actions += actions
-        self.states += [self.keeper.state for action in actions if isinstance(action, Publish)]
-
-    def send(self, link: str, *updates: Update) -> None:
-        for update in updates:
-            self.ms += 1
-            self.take(self.keeper.receive(update, link, at(self.ms)))
-
-    def wait(self, ms: int) -> None:
-        for _ in range(ms // 100):
-            self.ms += 100
-            self.take(self.keeper.tick(at(self.ms)))
-
-    def moved(self, *links: str) -> None:
-        self.keeper.live_links = set(links)
-        self.take(self.keeper.link_moved(at(self.ms)))
-
-    def down(self) -> None:
-        self.keeper.live_links = set()
-        self.take(self.keeper.link_down("the link is down", at(self.ms)))
-
-    def up(self, *links: str) -> None:
-        self.keeper.live_links = set(links)
-        self.take(self.keeper.link_up(at(self.ms)))
-        self.take(self.keeper.open(at(self.ms)))
-
-    @property
-    def state(self) -> State:
-        return self.keeper.state
-
-    @property
-    def best(self) -> Level:
-        return self.keeper.book.texts(1)[0][0]
-
-    @property
-    def asked(self) -> list[str]:
-        return [action.link for action in self.actions if isinstance(action, Resubscribe)]
+        super().__init__(LineKeeper(KeeperRules(), numbered=numbered, depth=depth, checksum=checksum), *links)
 
     def count(self, kind: FactKind) -> int:
-        return sum(isinstance(action, Note) and action.kind is kind for action in self.actions)
+        return self.facts.count(kind)
 
 
 class TestOneLink:

@@ -11,7 +11,8 @@ from hoga.domain.line import LineKeeper
 from hoga.domain.sequenced import SequencedKeeper
 from hoga.domain.types import State, Update
 from hoga.domain.whole import WholeBookKeeper
-from tests.unit.test_in_band import ASKS, Lines, at, delta, kinds, snapshot, step, two
+from tests.support.lines import ASKS, at, delta, kinds, snapshot, step
+from tests.unit.test_in_band_lines import Lines, two
 
 
 def joined(*links: str) -> JoinedKeeper:
