@@ -174,7 +174,9 @@ class TestOutdated:
     @pytest.mark.parametrize("in_band", [False, True])
     def test_not_where_the_line_that_is_left_was_mute_for_long(self, in_band: bool) -> None:
         keeper: SequencedKeeper = two(100).keeper if in_band else joined("a", "b")
-        for n in range(101, 400):
+        for link in "ab":
+            keeper.receive(step(101), link, at(50))
+        for n in range(102, 400):
             keeper.receive(step(n), "a", at(100 * n - 10_000))
         keeper.live_links = {"b"}
         keeper.link_moved(at(30_000), planned=False)
