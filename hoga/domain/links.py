@@ -1,0 +1,34 @@
+"""What happens to the connections that carry a symbol, as the books of it hear of it.
+
+Frames and events of one link come in one order. An overlapping pair of a planned replacement is two links, each
+with events of its own.
+
+    OPENED    from now on the link carries the subscription of the symbol; what comes over it may be believed
+    SETTLED   what a fresh subscription brings by itself has had its time to come
+    CLOSED    the link is gone, or carries the symbol no more: what came over it is not known to be current
+
+A link may be OPENED again after a CLOSED: it was late, or its reports were lost, and whether anything is missing
+between the two its ids must tell.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class LinkEventKind(IntEnum):
+    """The numbers are those of `orderbook.v1.LinkEvent`."""
+
+    OPENED = 1
+    SETTLED = 2
+    CLOSED = 3
+
+
+class LinkEvent(NamedTuple):
+    kind: LinkEventKind
+    link: str
+    planned: bool = False
+    """Of CLOSED: another link carries on what this one carried, as was intended."""
+    reason: str = ""
+    """Of CLOSED, for people."""
