@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hoga.cli.leash import leash
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import snippet
 from hoga.runtime.rotating_file import RotatingFile
 
 EXIT_CONFIG = 2
-RESTART_MIN_S = 0.5
-RESTART_MAX_S = 30.0
+RESTART = Backoff(0.5, 30.0)
 QUIET_S = 60.0
 LINE_BYTES = 8192
 """Longer lines are cut into several."""
@@ -127,20 +127,21 @@ class Child:
         self._signal(signal.SIGKILL)
 
     async def _keep(self, process: asyncio.subprocess.Process) -> None:
-        delay_s = RESTART_MIN_S
+        deaths = 0
         while True:
             started = time.monotonic()
             code = await self._until_end(process)
             if self._stop.is_set():
                 return
             if time.monotonic() - started > QUIET_S:
-                delay_s = RESTART_MIN_S
+                deaths = 0
+            deaths += 1
+            delay_s = RESTART.after(deaths)
             self.given_up = code == EXIT_CONFIG
             self._on_death(Death(self.spec.name, code, self._last_words(), None if self.given_up else delay_s))
             if self.given_up or await self._told_to_stop_within(delay_s):
                 return
             process = await self._spawn()
-            delay_s = min(RESTART_MAX_S, delay_s * 2)
 
     async def _told_to_stop_within(self, delay_s: float) -> bool:
         try:

@@ -27,6 +27,7 @@ import aiohttp
 from yarl import URL
 
 from hoga import __version__
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import RestError, snippet
 from hoga.exchanges.base import Endpoints, Exchange, RestRequest
 from hoga.runtime.logs import RateLimited
@@ -35,6 +36,7 @@ from hoga.runtime.settings import Settings
 
 USER_AGENT = f"hoga/{__version__}"
 MAX_BODY_BYTES = 32 << 20
+RETRY = Backoff(1.0, 60.0)
 MAX_WAITING = 4096
 MAX_IN_FLIGHT = 4
 TIMEOUT_S = 15.0
@@ -97,7 +99,7 @@ class RestClient:
         self._dispatcher: asyncio.Task[None] | None = None
         self._in_flight = 0
         self._failures = 0
-        self._next_at = 0.0
+        self._next_ns = 0
         self._limited = RateLimited(log, interval_s=10.0)
 
     @property
@@ -140,15 +142,15 @@ class RestClient:
             if remaining > 0:
                 self._send_away()
                 continue
-            now = time.monotonic()
-            delay = max(self._next_at - now, self.budget.delay_s(ticket.weight, now))
+            now_ns = time.monotonic_ns()
+            delay_s = max(self._next_ns - now_ns, self.budget.wait_ns(now_ns, ticket.weight)) / 1e9
             if self._in_flight >= MAX_IN_FLIGHT:
-                delay = 3600.0
-            if delay > 0:
-                await self._wait_for_change(delay)
+                delay_s = 3600.0
+            if delay_s > 0:
+                await self._wait_for_change(delay_s)
                 continue
             heapq.heappop(self._queue)
-            self._admit(ticket, now)
+            self._admit(ticket, now_ns)
 
     async def _wait_for_change(self, delay_s: float) -> None:
         try:
@@ -156,9 +158,9 @@ class RestClient:
         except TimeoutError:
             return
 
-    def _admit(self, ticket: _Ticket, now: float) -> None:
-        self.budget.take(ticket.weight, now)
-        self._next_at = now + self._cooldown_s
+    def _admit(self, ticket: _Ticket, now_ns: int) -> None:
+        self.budget.take(now_ns, ticket.weight)
+        self._next_ns = now_ns + int(self._cooldown_s * 1e9)
         self._in_flight += 1
         ticket.admitted = True
         ticket.turn.set_result(None)
@@ -214,7 +216,7 @@ class RestClient:
         text = response.headers.get(header, "") if header else ""
         if text.isascii() and text.isdigit() and len(text) < 10:
             self.stats.reported_weight = int(text)
-            self.budget.reported(int(text), time.monotonic())
+            self.budget.reported(time.monotonic_ns(), int(text))
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         parts = bytearray()
@@ -248,7 +250,7 @@ class RestClient:
         asked = retry_after_s(headers.get("Retry-After", ""), time.time())
         seconds = self.gate.close(status, asked, self._gate_statuses[status])
         self.stats.gate_closed += 1
-        self.budget.empty(time.monotonic())
+        self.budget.leave(time.monotonic_ns(), 0)
         log.error("%s answers %d: no REST request for %.1f s", self._exchange.code, status, seconds)
         self._changed.set()
 
@@ -260,8 +262,7 @@ class RestClient:
         return RestError(message, status=status, retry_after_s=retry_after)
 
     def _backoff_s(self) -> float:
-        ceiling = min(60.0, 1.0 * 2 ** min(self._failures, 6))
-        return random.uniform(ceiling / 2, ceiling)
+        return RETRY.drawn(self._failures + 1, random.random, 0.5)
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """What keeps us from being banned: the budget of weight, and the gate that closes when the exchange says no.
 
-No I/O; times are monotonic seconds.
+No I/O; times are monotonic.
 """
 
 from __future__ import annotations
@@ -8,52 +8,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from math import ceil
 
+from hoga.domain.backoff import Backoff
+from hoga.domain.bucket import TokenBucket
+
+MINUTE_NS = 60_000_000_000
 BURST_SHARE = 0.25
 """Share of a minute's budget that may go at once; the rest is spread over the minute."""
 MAX_GATE_S = 3 * 86400.0
 """The longest ban any exchange documents."""
 
 
-class Budget:
+class Budget(TokenBucket):
     """A bucket of weight: holds BURST_SHARE of the minute's, refilled with the rest over a minute.
 
     A request heavier than the bucket waits for a full one and leaves a debt.
     """
 
-    def __init__(self, weight_per_minute: float, burst_share: float = BURST_SHARE) -> None:
+    def __init__(self, weight_per_minute: float) -> None:
         self.per_minute = weight_per_minute
-        self._capacity = weight_per_minute * burst_share
-        self._rate = (weight_per_minute - self._capacity) / 60
-        self._level = self._capacity
-        self._at: float | None = None
+        burst = weight_per_minute * BURST_SHARE
+        super().__init__(burst, ceil(MINUTE_NS / (weight_per_minute - burst)))
 
-    def delay_s(self, weight: int, now: float) -> float:
-        """How long a request of `weight` has to wait from `now` (monotonic seconds)."""
-        self._refill(now)
-        return max(0.0, (min(weight, self._capacity) - self._level) / self._rate)
-
-    def take(self, weight: int, now: float) -> None:
-        self._refill(now)
-        self._level -= weight
-
-    def reported(self, used: int, now: float) -> None:
+    def reported(self, now_ns: int, used: int) -> None:
         """The exchange counts `used` in its minute: never believe to have more than what that leaves.
 
         A minute later it has forgotten all of it, so the debt is at most what a minute refills, whatever it says.
         """
-        self._refill(now)
-        self._level = min(self._level, max(self.per_minute - used, -60 * self._rate))
-
-    def empty(self, now: float) -> None:
-        """We evidently spent too much."""
-        self._refill(now)
-        self._level = min(self._level, 0.0)
-
-    def _refill(self, now: float) -> None:
-        if self._at is not None:
-            self._level = min(self._capacity, self._level + (now - self._at) * self._rate)
-        self._at = now
+        self.leave(now_ns, max(self.per_minute - used, -MINUTE_NS / self.interval_ns))
 
 
 class Gate:
@@ -79,8 +62,8 @@ class Gate:
         """
         seconds = asked_s or 0.0
         if self.remaining_s() == 0:
-            seconds = seconds or default_s * 2 ** min(self._row, 6)
             self._row += 1
+            seconds = seconds or Backoff(default_s, 64 * default_s).after(self._row)
         self.status = status
         self._until = max(self._until, self._clock() + min(seconds, MAX_GATE_S))
         return self.remaining_s()

@@ -12,6 +12,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import BusError, FrameError, HogaError
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.service import ServiceContext
@@ -20,8 +21,8 @@ from services.aggregator import listing
 from services.aggregator.desk import Desk
 from services.aggregator.metrics import DeskMeters
 
-RETRY_MIN_S = 1.0
-RETRY_MAX_S = 30.0
+RETRY = Backoff(1.0, 30.0)
+"""Seconds, and never more than a refresh period."""
 RESTORE_ATTEMPTS = 3
 REMEMBERED_INGESTS = 4
 HEARD_S = 5.0
@@ -137,5 +138,4 @@ class Follower:
         members = len(self.desk.members)
         stands = f"; its universe of {members} symbols stands" if self.desk.revision else ""
         self._limited.log(level, "failed", "%s: no listing: %s; trying again%s", self.desk.code, why, stands)
-        ceiling_s = min(RETRY_MIN_S * float(1 << min(self._failures - 1, 10)), RETRY_MAX_S, self._refresh_s)
-        return ceiling_s * random.uniform(0.5, 1.0)
+        return min(RETRY.drawn(self._failures, random.random, 0.5), self._refresh_s)

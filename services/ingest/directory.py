@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable
 
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import FrameError, RestError, snippet
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument
 from hoga.exchanges.base import Exchange, RestRequest
 from hoga.runtime.rest import RestClient
-from services.ingest.pacing import Backoff
 
 REFRESH_S = 60.0
 CHEAP_SHARE = 0.02
 """The share of the exchange's REST budget that refreshing every `REFRESH_S` may cost."""
 DEAR_REFRESH_S = 300.0
 ASK_SPACING_S = 60.0
+RETRY = Backoff(1.0, 60.0)
 MANY = 20
 MANY_SHARE = 0.1
 """Losing more markets at once than either is doubted."""
@@ -42,7 +44,7 @@ class Directory:
     """The instruments of one exchange. `run` keeps them; `on_list` is called after every good answer."""
 
     def __init__(
-        self, exchange: Exchange, rest: RestClient, on_list: Callable[[], None], *, backoff: Backoff | None = None
+        self, exchange: Exchange, rest: RestClient, on_list: Callable[[], None], *, backoff: Backoff[float] = RETRY
     ) -> None:
         self.symbols = SymbolMap()
         self.bodies: list[bytes] = []
@@ -56,7 +58,8 @@ class Directory:
         self._exchange = exchange
         self._rest = rest
         self._on_list = on_list
-        self._backoff = backoff or Backoff(1.0, 60.0)
+        self._backoff = backoff
+        self._failures = 0
         self._asked = asyncio.Event()
         self._doubted = False
         self.refresh_s = _refresh_s(exchange)
@@ -109,7 +112,8 @@ class Directory:
                 raise FrameError("shape", f"it lists nothing: {snippet(bodies[0] if bodies else b'')}")
         except (RestError, FrameError) as error:
             retry_after_s = (error.retry_after_s or 0.0) if isinstance(error, RestError) else 0.0
-            pause_s = max(self._backoff.next_delay(), retry_after_s, 0.1)
+            self._failures += 1
+            pause_s = max(self._backoff.drawn(self._failures, random.random), retry_after_s, 0.1)
             self.problem = str(error)
             log.warning(
                 "%s: cannot read the instrument list: %s; next attempt in %.1f s", self._exchange.code, error, pause_s
@@ -141,7 +145,7 @@ class Directory:
         return bodies
 
     def _take(self, found: SymbolMap, bodies: list[bytes]) -> None:
-        self._backoff.failures = 0
+        self._failures = 0
         known = {(first.native_symbol, second.native_symbol) for first, second in self.symbols.collisions}
         for first, second in found.collisions:
             if (first.native_symbol, second.native_symbol) not in known:

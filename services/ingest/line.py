@@ -15,7 +15,6 @@ import aiohttp
 from hoga.exchanges.base import Exchange
 from services.ingest.lane import Publish
 from services.ingest.observers import Observers, Oddities, Pulse
-from services.ingest.pacing import HEALTHY_S
 from services.ingest.subscriptions import ACK_PATIENCE_S, REFUSAL_S, SETBACK_S
 
 ONLY, FIRST, SECOND = "", "a", "b"
@@ -70,8 +69,8 @@ class Patience:
     setback_s: float = SETBACK_S
     settle_s: float = 30.0
     """How long a fresh link may take to get its subscriptions answered before it replaces the old one anyway."""
-    healthy_s: float = HEALTHY_S
-    """A connection that held for so long clears the record of failures."""
+    healthy_s: float = 10.0
+    """A connection that held for so long clears the record of failures; the pacing of connects is against haste."""
 
 
 BELIEVED = 3

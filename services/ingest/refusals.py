@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
+from hoga.domain.backoff import Backoff
+
 LONGEST_PAUSE_S = 3600.0
 _PASSING = re.compile(
     r"too many|too fast|too much|too frequent|rate.?limit|limit exceeded|exceeds? the limit|frequency|msg rate|throttl"
@@ -27,7 +29,8 @@ def is_passing(detail: str) -> bool:
 @dataclass(slots=True)
 class _Refused:
     detail: str
-    pause_s: float
+    times: int
+    """Refusals in a row."""
     frames: int
     """Frames that the symbol had sent when it was refused."""
     due_s: float | None = None
@@ -39,7 +42,7 @@ class Refusals:
     """`frames(native)` counts the frames that a symbol has sent on this link."""
 
     def __init__(self, pause_s: float, frames: Callable[[str], int]) -> None:
-        self._pause_s = pause_s
+        self._pause = Backoff(pause_s, LONGEST_PAUSE_S)
         self._frames = frames
         self._found: dict[str, _Refused] = {}
 
@@ -55,9 +58,8 @@ class Refusals:
         """Refused, perhaps once more; without `detail` for the reason that stands."""
         for native in natives:
             before = self._found.get(native)
-            pause_s = min(before.pause_s * 2, LONGEST_PAUSE_S) if before is not None else self._pause_s
-            why = detail or (before.detail if before is not None else "")
-            self._found[native] = _Refused(why, pause_s, self._frames(native))
+            why, times = (before.detail, before.times) if before is not None else ("", 0)
+            self._found[native] = _Refused(detail or why, times + 1, self._frames(native))
 
     def remove(self, *natives: str) -> None:
         """Accepted after all, or asked for anew."""
@@ -79,7 +81,7 @@ class Refusals:
             if refused.trying:
                 continue
             if refused.due_s is None:
-                refused.due_s = now_s + refused.pause_s
+                refused.due_s = now_s + self._pause.after(refused.times)
             elif now_s >= refused.due_s:
                 refused.trying = True
                 due.append(native)

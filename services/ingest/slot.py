@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hoga.domain.backoff import Backoff
 from hoga.runtime.host import clock_id
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.settings import IngestSettings
@@ -27,7 +28,7 @@ from hoga.wire import pb
 from services.ingest.handshake import Refused
 from services.ingest.line import FIRST, ONLY, SECOND, End, EndKind, Shared, Tally
 from services.ingest.link import Link
-from services.ingest.pacing import Backoff, Pacer
+from services.ingest.pacing import Pacer
 
 LIFETIME_SHARE = {ONLY: (0.90, 0.96), FIRST: (0.90, 0.96), SECOND: (0.78, 0.84)}
 """Line -> the share of the lifetime that the exchange allows, drawn at random, after which a link is replaced."""
@@ -66,9 +67,8 @@ class Slot:
         self._overlap_s = settings.overlap_s
         self._instance = instance
         self._on_change = on_change
-        self._backoff = Backoff(
-            settings.backoff_min_s, settings.backoff_max_s, healthy_after_s=shared.patience.healthy_s
-        )
+        self._backoff = Backoff(settings.backoff_min_s, max(settings.backoff_min_s, settings.backoff_max_s))
+        self._failures = 0
         self._live: list[Link] = []
         self._ending: list[Link] = []
         self._burials: set[asyncio.Task[None]] = set()
@@ -186,7 +186,7 @@ class Slot:
 
     async def _establish(self, *, first: bool = False, old: Link | None = None) -> Link:
         """A fresh link that carries our symbols. Tries for ever; `old` keeps the slot CONNECTED while it lives."""
-        delay_s = 0.0 if first or old is not None else self._backoff.next_delay()
+        delay_s = 0.0 if first or old is not None else self._failed_s()
         while True:
             if delay_s > 0:
                 self._report_unless(old, pb.LinkState.LINK_STATE_BACKOFF, self.reason)
@@ -202,7 +202,7 @@ class Slot:
             except Refused as error:
                 if error.hold_s:
                     self._gate.hold(error.hold_s)
-                delay_s = max(self._backoff.next_delay(), error.hold_s)
+                delay_s = max(self._failed_s(), error.hold_s)
                 self.reason = str(error)
                 limited.warning(self.name, "%s: %s; next attempt in %.1f s", self.name, error, delay_s)
                 continue
@@ -216,7 +216,7 @@ class Slot:
         """Replaces a living link; gives the one that carries the slot from now on."""
         why, self._wish = self._wish or "the exchange allows a connection only so long", ""
         self._wished.clear()
-        self._backoff.lasted(time.monotonic() - old.connected_mono_s)
+        self._lasted(time.monotonic() - old.connected_mono_s)
         log.info("%s: replacing the connection: %s", self.name, why)
         new = await self._establish(old=old)
         settled = self._shared.changed.until(lambda: new.settled, self._shared.patience.settle_s)
@@ -236,14 +236,24 @@ class Slot:
         limited.warning(f"{self.name} overlap", "%s: the fresh connection failed: %s", self.name, detail)
         self._retire(new)
         self._promote(old)
-        await self._until(old.ended, timeout_s=self._backoff.next_delay())
+        await self._until(old.ended, timeout_s=self._failed_s())
         self.replace(why)
         return old
+
+    def _failed_s(self) -> float:
+        """Counts a failure, and draws the delay before the next attempt."""
+        self._failures += 1
+        return self._backoff.drawn(self._failures, random.random)
+
+    def _lasted(self, held_s: float) -> None:
+        """A connection held for so long; only lasting health clears the record."""
+        if held_s >= self._shared.patience.healthy_s:
+            self._failures = 0
 
     def _lost(self, link: Link) -> None:
         end = link.ended.result()
         held_s = time.monotonic() - link.connected_mono_s
-        self._backoff.lasted(held_s)
+        self._lasted(held_s)
         self._retire(link)
         self.reason = end.detail
         log.warning("%s: link %s lost after %.1f s: %s", self.name, link.name, held_s, end.detail)

@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import FrameError, RestError
 from hoga.domain.types import Update
 from hoga.exchanges.base import Exchange
@@ -26,9 +28,9 @@ from hoga.runtime.rest import RestClient
 from hoga.wire import pb
 from services.ingest.lane import REST_LINK, Lane, Publish
 from services.ingest.observers import Observers
-from services.ingest.pacing import Backoff
 
 MAX_QUEUED = 4096
+RETRY = Backoff(1.0, 60.0)
 PARALLEL = 3
 """Enough to use the budget at any round trip; fewer than the client lets fly, so the instrument list never waits."""
 MAX_PRIORITY = 1000
@@ -43,7 +45,7 @@ class Entry:
     native: str
     priority: int
     order: int
-    backoff: Backoff
+    failures: int = 0
     not_before_s: float = 0.0
     in_flight: bool = False
 
@@ -84,7 +86,7 @@ class Snapshots:
         elif len(self._entries) >= MAX_QUEUED:
             return False
         else:
-            self._entries[symbol] = Entry(symbol, native, priority, next(self._order), Backoff(1.0, 60.0))
+            self._entries[symbol] = Entry(symbol, native, priority, next(self._order))
         self._changed.set()
         return True
 
@@ -168,7 +170,8 @@ class Snapshots:
             limited.error(f"given up {error.status}", "snapshot of %s given up: %s", entry.symbol, error)
             return
         self.counts["failed"] += 1
-        pause_s = max(error.retry_after_s, entry.backoff.next_delay())
+        entry.failures += 1
+        pause_s = max(error.retry_after_s, RETRY.drawn(entry.failures, random.random))
         entry.not_before_s = time.monotonic() + pause_s
         limited.warning(
             f"failed {error.status}", "snapshot of %s: %s; next attempt in %.1f s", entry.symbol, error, pause_s

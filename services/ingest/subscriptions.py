@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hoga.domain.backoff import Backoff
 from hoga.exchanges.base import ConnectionStrategy
 from services.ingest.refusals import Refusals, is_passing
 from services.ingest.requests import Request, Requests, Try
@@ -56,7 +57,7 @@ class Subscriptions:
         """`frames(native)` counts the frames that a symbol has sent on this link."""
         self._strategy = strategy
         self._ack_patience_s = ack_patience_s
-        self._setback_s = setback_s
+        self._setback = Backoff(setback_s, LONGEST_SETBACK_S)
         self._refusals = Refusals(refusal_s, frames)
         self._requests = Requests(frames)
         self._wanted: dict[str, None] = {}
@@ -249,11 +250,10 @@ class Subscriptions:
     def _ask_late(self, now_s: float) -> None:
         later, self._later = self._later, []
         for tried, due_s in later:
-            pause_s = min(self._setback_s * 2 ** min(tried.setbacks - 1, 20), LONGEST_SETBACK_S)
             if due_s is not None and now_s >= due_s:
                 self._ask_again(tried)
             else:
-                self._later.append((tried, now_s + pause_s if due_s is None else due_s))
+                self._later.append((tried, now_s + self._setback.after(tried.setbacks) if due_s is None else due_s))
 
     def _ask_again(self, tried: Try) -> None:
         if not self._strategy.replaces_subscription:

@@ -12,34 +12,34 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 
+from hoga.domain.backoff import Backoff
+
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 
 
 class ReconnectLimiter:
     def __init__(self, *, first_s: float = 30.0, longest_s: float = 600.0, per_minute: int = 6) -> None:
-        self._first_ns = int(first_s * SECOND)
-        self._longest_ns = int(longest_s * SECOND)
+        self._backoff = Backoff(int(first_s * SECOND), int(longest_s * SECOND))
         self._per_minute = per_minute
         self._recent: deque[int] = deque()
         self._asked: dict[Hashable, tuple[int, int]] = {}
-        """key -> (when it was last asked about, how long to wait after that)."""
+        """key -> (when it was last asked about, how often since it was well)."""
 
     def allow(self, key: Hashable, mono_ns: int) -> bool:
         """True, and remembered, where a request about `key` may leave now."""
         self._forget(mono_ns)
-        asked = self._asked.get(key)
-        too_soon = asked is not None and mono_ns - asked[0] < asked[1]
+        at_ns, times = self._asked.get(key, (0, 0))
+        too_soon = times and mono_ns - at_ns < self._backoff.after(times)
         if too_soon or len(self._recent) >= self._per_minute:
             return False
-        wait_ns = self._first_ns if asked is None else min(2 * asked[1], self._longest_ns)
-        self._asked[key] = (mono_ns, wait_ns)
+        self._asked[key] = (mono_ns, times + 1)
         self._recent.append(mono_ns)
         return True
 
     def _forget(self, mono_ns: int) -> None:
         while self._recent and mono_ns - self._recent[0] >= MINUTE:
             self._recent.popleft()
-        for key, (at_ns, wait_ns) in list(self._asked.items()):
-            if mono_ns - at_ns >= wait_ns + self._longest_ns:
+        for key, (at_ns, times) in list(self._asked.items()):
+            if mono_ns - at_ns >= self._backoff.after(times) + self._backoff.longest:
                 del self._asked[key]

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from hoga.domain.bucket import TokenBucket
 from hoga.domain.keeper import Keeper
 from hoga.exchanges.base import Exchange
 from hoga.wire import books, pb, subjects
 
 REMEMBERED_LINKS = 8
-EVENTS_PER_S = 20.0
-EVENT_BURST = 50.0
+EVENT_BURST = 50
+EVENT_INTERVAL_NS = 50_000_000
 
 
 class Entry:
     """One book: its keeper, its message and its counters of frames by link."""
 
     __slots__ = (
-        "_event_at_ns",
-        "_event_tokens",
+        "_events",
         "_link_seqs",
         "audited_at_ns",
         "book_subject",
@@ -53,8 +53,7 @@ class Entry:
         self.book_subject = subjects.book(exchange.code, symbol)
         self.event_subject = subjects.event(exchange.code, symbol)
         self._link_seqs: dict[str, int] = {}
-        self._event_tokens = EVENT_BURST
-        self._event_at_ns = 0
+        self._events = TokenBucket(EVENT_BURST, EVENT_INTERVAL_NS)
 
     def message(self, depth: int) -> pb.OrderBook:
         """The book as a message, its best `depth` proven levels a side (0: all); revision and publish time are open."""
@@ -82,10 +81,4 @@ class Entry:
 
     def may_announce(self, mono_ns: int) -> bool:
         """Whether one more event may go out now: a broken feed must not flood the bus with its troubles."""
-        elapsed_s = (mono_ns - self._event_at_ns) / 1e9
-        self._event_at_ns = mono_ns
-        self._event_tokens = min(EVENT_BURST, self._event_tokens + elapsed_s * EVENTS_PER_S)
-        if self._event_tokens < 1.0:
-            return False
-        self._event_tokens -= 1.0
-        return True
+        return self._events.try_take(mono_ns)

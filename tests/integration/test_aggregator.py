@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import ConfigError
 from hoga.runtime.config import UniverseRules
 from hoga.testing.fake_bus import FakeBus
@@ -186,8 +187,7 @@ class TestFailing:
     async def test_an_ingest_that_comes_up_is_asked_at_once(
         self, bus: FakeBus, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(follower_module, "RETRY_MIN_S", 10_000.0)
-        monkeypatch.setattr(follower_module, "RETRY_MAX_S", 10_000.0)
+        monkeypatch.setattr(follower_module, "RETRY", Backoff(10_000.0, 10_000.0))
         async with running(bus, refresh_s=10_000.0) as world:
             ingest = Ingest(
                 bus, "binance_spot", dict(SPOT), answer=pb.ListingReply(error="not yet").SerializeToString()
@@ -203,8 +203,7 @@ class TestFailing:
     async def test_two_ingests_of_one_exchange_are_no_news_each_time_they_are_heard(
         self, bus: FakeBus, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(follower_module, "RETRY_MIN_S", 10_000.0)
-        monkeypatch.setattr(follower_module, "RETRY_MAX_S", 10_000.0)
+        monkeypatch.setattr(follower_module, "RETRY", Backoff(10_000.0, 10_000.0))
         async with running(bus, refresh_s=10_000.0) as world:
             follower = world.aggregator.followers["binance_spot"]
             follower._failures = 1

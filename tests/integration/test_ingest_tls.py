@@ -114,7 +114,7 @@ async def check_refused(attempts: Attempts, venue: Venue, why: str, caplog: pyte
     # One pause between two attempts, and longer ones each time.
     assert len(heard) <= len(attempts.failures) + 1
     (slot,) = attempts.connector.parts.pool
-    assert slot._backoff.ceiling_s == INGEST.backoff_max_s
+    assert slot._backoff.after(slot._failures) == INGEST.backoff_max_s
     assert not attempts.connector.is_connected
 
 

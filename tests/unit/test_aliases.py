@@ -9,6 +9,7 @@ import pytest
 
 from hoga.cli.markets import match, near
 from hoga.domain.aliases import ALIASES, as_listed, old_spelling, renamed
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import ConfigError
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument
@@ -17,7 +18,6 @@ from hoga.exchanges import upbit
 from hoga.runtime.settings import UniverseSettings
 from services.aggregator.names import NameCheck
 from services.ingest.directory import Directory
-from services.ingest.pacing import Backoff
 from services.ingest.wishes import Wishes
 
 KRAKEN = {"BTC-USD": "BTC/USD", "ETH-BTC": "ETH/BTC", "DOGE-USD": "DOGE/USD", "USDT-USD": "USDT/USD"}
@@ -107,7 +107,9 @@ class Rest:
 
 
 async def test_a_wish_in_old_codes_is_collected_under_the_listed_symbol(caplog: pytest.LogCaptureFixture) -> None:
-    directory = Directory(upbit.EXCHANGE, Rest("KRW-BTC", "KRW-XDG", "KRW-DOGE"), lambda: None, backoff=Backoff(1, 1))
+    directory = Directory(
+        upbit.EXCHANGE, Rest("KRW-BTC", "KRW-XDG", "KRW-DOGE"), lambda: None, backoff=Backoff(1.0, 1.0)
+    )
     wishes = Wishes("upbit")
     wishes.replace({"XBT-KRW": "", "XDG-KRW": "", "BTC-KRW": "KRW-BTC"})
     assert wishes.placed(directory) == {"KRW-BTC": "BTC-KRW"}, "before there is a list only the universe is known"

@@ -13,6 +13,7 @@ import pytest
 from hoga.cli import child as child_module
 from hoga.cli.child import Child, ChildSpec, Death, Line
 from hoga.cli.supervisor import Supervisor
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import HogaError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +67,7 @@ async def test_every_line_is_heard_and_logged(tmp_path: Path) -> None:
 
 
 async def test_what_dies_is_started_again_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_module, "RESTART_MIN_S", 0.01)
+    monkeypatch.setattr(child_module, "RESTART", Backoff(0.01, 30.0))
     ear = Ear()
     it = child(python("raise SystemExit('the reason')"), ear, tmp_path)
     await it.start()
@@ -101,7 +102,7 @@ async def test_who_ignores_the_signal_is_killed(tmp_path: Path) -> None:
 
 
 async def test_stopping_while_it_waits_to_start_again_is_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child_module, "RESTART_MIN_S", 600.0)
+    monkeypatch.setattr(child_module, "RESTART", Backoff(600.0, 600.0))
     ear = Ear()
     it = child(python("raise SystemExit(3)"), ear, tmp_path)
     await it.start()

@@ -1,22 +1,27 @@
-"""Pacer and Backoff with a clock of our own."""
+"""How fast sends and connects may follow each other, with a clock of our own."""
 
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.pacing import HEALTHY_S, Backoff, Pacer
+from hoga.exchanges import registry
+from hoga.runtime.settings import IngestSettings
+from services.ingest.line import Patience
+from services.ingest.pacing import Pacer
+from services.ingest.slot import Slot
 
 
 class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> int:
+        return int(self.now * 1e9)
 
 
 @given(
@@ -72,30 +77,11 @@ def test_a_pacer_without_turns_is_refused(rate, burst):
         Pacer(rate, burst)
 
 
-def test_the_delay_is_drawn_evenly_below_a_doubling_ceiling():
-    drawn = []
-
-    def draw(low: float, high: float) -> float:
-        drawn.append((low, high))
-        return high
-
-    backoff = Backoff(0.25, 30.0, draw=draw)
-    delays = [backoff.next_delay() for _ in range(10)]
-    assert delays == [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert {low for low, _ in drawn} == {0.0}
-
-
-def test_the_ceiling_holds_for_ever():
-    backoff = Backoff(0.25, 30.0)
-    for _ in range(5000):
-        assert 0 <= backoff.next_delay() <= 30
-
-
-def test_only_lasting_health_clears_the_record():
-    backoff = Backoff(0.25, 30.0)
-    for _ in range(6):
-        backoff.next_delay()
-    backoff.lasted(HEALTHY_S - 0.1)
-    assert backoff.failures == 6
-    backoff.lasted(HEALTHY_S)
-    assert backoff.ceiling_s == 0.25
+def test_only_a_connection_that_held_clears_the_record_of_failures():
+    shared = SimpleNamespace(exchange=registry.get("upbit"), patience=Patience(healthy_s=10.0))
+    slot = Slot(shared, IngestSettings(backoff_min_s=0.25, backoff_max_s=2.0), Pacer(1.0), "s", "i", print)
+    assert all(slot._failed_s() <= ceiling_s for ceiling_s in (0.25, 0.5, 1.0, 2.0, 2.0, 2.0))
+    slot._lasted(9.9)
+    assert slot._failures == 6
+    slot._lasted(10.0)
+    assert slot._failed_s() <= 0.25

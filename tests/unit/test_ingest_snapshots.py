@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from hoga.domain.backoff import Backoff
 from hoga.domain.errors import FrameError, RestError
 from hoga.exchanges.base import RestRequest
 from hoga.exchanges.binance import future
@@ -128,13 +129,12 @@ async def test_few_are_on_their_way_at_once():
         assert world.rest.started.count("S0USDT") == 1
 
 
-async def test_a_failure_is_repeated_when_the_exchange_allows_it():
+async def test_a_failure_is_repeated_when_the_exchange_allows_it(monkeypatch):
+    monkeypatch.setattr(module, "RETRY", Backoff(0.01, 0.01))
     async with World(Rest()) as world:
         world.rest.fail["S0USDT"] = [RestError("slow down", status=429, retry_after_s=0.02)] * 2
         world.snapshots._entries.clear()
         world.ask(0)
-        entry = world.snapshots._entries["S0-USDT"]
-        entry.backoff.minimum_s = entry.backoff.maximum_s = 0.01
         world.ask(1)
         await world.until(lambda: len(world.published) == 2)
         assert [f.symbol for f in world.published] == ["S1-USDT", "S0-USDT"]

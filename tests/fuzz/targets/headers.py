@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Hashable, Iterator
 from random import Random
 from types import SimpleNamespace
@@ -49,9 +50,8 @@ def _wait_s(code: str, text: str) -> float:
     nothing: Any = None
     client = RestClient(exchange, exchange.strategy.endpoints, Settings(), nothing)
     response: Any = SimpleNamespace(headers={exchange.strategy.used_weight_header or "": text})
-    client.budget.take(0, 0.0)
     client._learn(response)
-    return client.budget.delay_s(1, client.budget._at or 0.0)
+    return client.budget.wait_ns(time.monotonic_ns()) / 1e9
 
 
 def _edit(data: bytes, chance: Random, pool: object) -> bytes:
