@@ -18,9 +18,9 @@ from __future__ import annotations
 from enum import Enum
 
 from hoga.domain.actions import Action, RequestSnapshot
-from hoga.domain.book import Book, BookSide
+from hoga.domain.books import UNIT_DECIMALS, Book, new_book
 from hoga.domain.errors import FrameError
-from hoga.domain.numbers import POW10, FinerError, scale, text_of
+from hoga.domain.numbers import scale, text_of
 from hoga.domain.types import Level, Stamp, Update
 
 PRIORITY = 9
@@ -53,7 +53,6 @@ class Audit:
         "_asks",
         "_bids",
         "_book",
-        "_decimals",
         "_due_ns",
         "_high",
         "_kept",
@@ -69,7 +68,6 @@ class Audit:
         self._kept = kept
         self._phase = _Phase.IDLE
         self._book: Book | None = None
-        self._decimals = 0
         self._due_ns = 0
         self._bids: set[int] = set()
         self._asks: set[int] = set()
@@ -95,7 +93,7 @@ class Audit:
         """Watches the book from now on; `tick` asks for the snapshot when the time has come."""
         if self.running:
             return
-        self._book, self._decimals = book, book.price_decimals
+        self._book = book
         self._bids, self._asks, self._answer = set(), set(), None
         self._low = self._high = None
         self._reach(book)
@@ -110,43 +108,26 @@ class Audit:
         """The levels of a delta that the book has taken; cheap while no audit runs."""
         if not self.running or self._book is None:
             return
-        decimals = self._book.price_decimals
-        self._widen(decimals)
         self._reach(self._book)
-        self._bids.update(scale(price, decimals) for price, _ in bids)
-        self._asks.update(scale(price, decimals) for price, _ in asks)
+        self._bids.update(scale(price, UNIT_DECIMALS) for price, _ in bids)
+        self._asks.update(scale(price, UNIT_DECIMALS) for price, _ in asks)
 
     def replaced(self, book: Book) -> None:
-        """A whole frame took the place of the book (with as many decimals, or more): what differs was touched."""
+        """A whole frame took the place of the book: what differs was touched."""
         if not self.running or self._book is None:
             return
         old, self._book = self._book, book
-        self._widen(book.price_decimals)
-        price_factor = POW10[book.price_decimals - old.price_decimals]
-        size_factor = POW10[book.size_decimals - old.size_decimals]
-        for touched, before, after in ((self._bids, old.bids, book.bids), (self._asks, old.asks, book.asks)):
-            changed = _levels(before, price_factor, size_factor).items() ^ _levels(after, 1, 1).items()
-            touched.update(price for price, _ in changed)
+        for touched, before, after in zip((self._bids, self._asks), old.values(), book.values(), strict=True):
+            touched.update(price for price, _ in before.items() ^ after.items())
         self._reach(book)
-
-    def _widen(self, decimals: int) -> None:
-        """Brings what is remembered to the decimals of the book, which only ever grow."""
-        factor = POW10[decimals - self._decimals]
-        if factor != 1:
-            self._bids = {price * factor for price in self._bids}
-            self._asks = {price * factor for price in self._asks}
-            self._low = None if self._low is None else self._low * factor
-            self._high = None if self._high is None else self._high * factor
-            self._decimals = decimals
 
     def _reach(self, book: Book) -> None:
         """Narrows the range to what the book reaches now. Fewer levels than are kept may be all there are, or some may
         be too small to be shown: nothing is said of what lies beyond the last one."""
-        bids, asks = book.bids.prices, book.asks.prices
-        if self._kept and bids:
+        if self._kept and (bids := book.bid_range):
             self._low = bids[0] if self._low is None else max(self._low, bids[0])
-        if self._kept and asks:
-            self._high = asks[-1] if self._high is None else min(self._high, asks[-1])
+        if self._kept and (asks := book.ask_range):
+            self._high = asks[1] if self._high is None else min(self._high, asks[1])
 
     def answer(self, update: Update, limit: int, stamp: Stamp) -> None:
         """The snapshot that was asked for; `limit` levels a side at most."""
@@ -165,12 +146,12 @@ class Audit:
         return [], self._judge(stamp)
 
     def _judge(self, stamp: Stamp) -> Outcome | None:
-        book, answer, snapshot = self._book, self._answer, Book()
+        book, answer, snapshot = self._book, self._answer, new_book()
         if book is None or answer is None:
             return self._end(Outcome.OPEN)
         try:
             snapshot.replace(answer.bids, answer.asks, self._limit)
-        except (FrameError, FinerError):
+        except FrameError:
             return self._end(Outcome.OPEN)
         reach = (self._low, self._high)
         compared, found = _contradictions(book, snapshot, self._bids, self._asks, reach)
@@ -205,35 +186,23 @@ def _contradictions(
     touched_asks: set[int],
     reach: tuple[int | None, int | None],
 ) -> tuple[int, dict[str, str]]:
-    """(levels compared, side and price -> what differs). Touched prices and the reach are the book's mantissas."""
-    decimals = max(book.price_decimals, snapshot.price_decimals)
-    size_decimals = max(book.size_decimals, snapshot.size_decimals)
-    by_book, by_snapshot = POW10[decimals - book.price_decimals], POW10[decimals - snapshot.price_decimals]
-    floors = [bound * by_book for bound in (book.low, reach[0]) if bound is not None]
-    ceilings = [bound * by_book for bound in (book.high, reach[1]) if bound is not None]
-    floors += [] if snapshot.low is None else [snapshot.low * by_snapshot]
-    ceilings += [] if snapshot.high is None else [snapshot.high * by_snapshot]
-    low, high = max(floors, default=0), min(ceilings, default=None)
+    """(levels compared, side and price -> what differs). Touched prices and the reach are in units."""
+    low = max((bound for bound in (book.low, snapshot.low, reach[0]) if bound is not None), default=0)
+    high = min((bound for bound in (book.high, snapshot.high, reach[1]) if bound is not None), default=None)
+    (our_bids, our_asks), (their_bids, their_asks) = book.values(), snapshot.values()
     compared, found = 0, {}
-    for name, our_side, their_side, touched in (
-        ("bid", book.bids, snapshot.bids, touched_bids),
-        ("ask", book.asks, snapshot.asks, touched_asks),
+    for name, ours, theirs, touched in (
+        ("bid", our_bids, their_bids, touched_bids),
+        ("ask", our_asks, their_asks, touched_asks),
     ):
-        skip = {price * by_book for price in touched}
-        ours = _levels(our_side, by_book, POW10[size_decimals - book.size_decimals])
-        theirs = _levels(their_side, by_snapshot, POW10[size_decimals - snapshot.size_decimals])
         for price in ours.keys() | theirs.keys():
             beyond = price < low if name == "bid" else high is not None and price > high
-            if beyond or price in skip:
+            if beyond or price in touched:
                 continue
             compared += 1
             our_size, their_size = ours.get(price, 0), theirs.get(price, 0)
             if our_size != their_size:
-                key = f"{name} {text_of(price, decimals)}"
-                sizes = text_of(our_size, size_decimals), text_of(their_size, size_decimals)
+                key = f"{name} {text_of(price, UNIT_DECIMALS)}"
+                sizes = text_of(our_size, UNIT_DECIMALS), text_of(their_size, UNIT_DECIMALS)
                 found[key] = f"{key}: the book has {sizes[0]}, the snapshot {sizes[1]}"
     return compared, found
-
-
-def _levels(side: BookSide, price_factor: int, size_factor: int) -> dict[int, int]:
-    return {p * price_factor: s * size_factor for p, s in zip(side.prices, side.sizes, strict=True)}

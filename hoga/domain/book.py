@@ -8,17 +8,21 @@ Rules:
 4. `low` and `high` bound what a snapshot proved: bids below `low` and asks above `high` are known only where
    they have changed since. None means known to the end.
 
-This is the reference implementation; it favours being obviously right.
+This is the reference implementation of `hoga.domain.books.Book`; it favours being obviously right.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
+from typing import Protocol
 
 from hoga.domain.errors import FrameError
 from hoga.domain.numbers import POW10, FinerError, scale, text_of
-from hoga.domain.types import Level
+from hoga.domain.types import Level, Side
+
+UNIT_DECIMALS = 18
+"""Integers "in units" are multiples of 10**-18, the finest value there is: the same whatever a book's decimals."""
 
 MAX_SIDE_LEVELS = 60_000
 TRIMMED_SIDE_LEVELS = 50_000
@@ -81,19 +85,32 @@ class BookSide:
         del self.prices[start:stop], self.sizes[start:stop]
         return count
 
+    def copy(self) -> BookSide:
+        twin = BookSide()
+        twin.prices, twin.sizes = self.prices[:], self.sizes[:]
+        return twin
 
-class Book:
+
+class _Comparable(Protocol):
+    @property
+    def bid_count(self) -> int: ...
+    @property
+    def ask_count(self) -> int: ...
+    def texts(self, depth: int) -> tuple[list[Level], list[Level]]: ...
+
+
+class PythonBook:
     """Bids and asks of one symbol."""
 
-    __slots__ = ("asks", "bids", "high", "low", "orphan_deletes", "price_decimals", "size_decimals")
+    __slots__ = ("_high", "_low", "asks", "bids", "orphan_deletes", "price_decimals", "size_decimals")
 
     def __init__(self) -> None:
         self.bids = BookSide()
         self.asks = BookSide()
         self.price_decimals = 0
         self.size_decimals = 0
-        self.low: int | None = None
-        self.high: int | None = None
+        self._low: int | None = None
+        self._high: int | None = None
         self.orphan_deletes = 0
 
     def replace(self, bids: list[Level], asks: list[Level], limit: int = 0) -> None:
@@ -102,8 +119,8 @@ class Book:
         new_bids, new_asks = self._integers(bids, asks)
         self.bids.replace(new_bids)
         self.asks.replace(new_asks)
-        self.low = self.bids.prices[0] if limit and len(bids) >= limit and self.bids.prices else None
-        self.high = self.asks.prices[-1] if limit and len(asks) >= limit and self.asks.prices else None
+        self._low = self.bids.prices[0] if limit and len(bids) >= limit and self.bids.prices else None
+        self._high = self.asks.prices[-1] if limit and len(asks) >= limit and self.asks.prices else None
 
     def apply(self, bids: list[Level], asks: list[Level]) -> None:
         """Sets levels to absolute sizes, zero deletes. FrameError leaves the book as it was."""
@@ -117,6 +134,14 @@ class Book:
         self.bids.cut(0, max(len(self.bids.prices) - depth, 0))
         self.asks.cut(depth, len(self.asks.prices))
 
+    def copy(self) -> PythonBook:
+        """A book that is equal in everything and goes its own way."""
+        twin = PythonBook()
+        twin.bids, twin.asks = self.bids.copy(), self.asks.copy()
+        twin.price_decimals, twin.size_decimals = self.price_decimals, self.size_decimals
+        twin._low, twin._high, twin.orphan_deletes = self._low, self._high, self.orphan_deletes
+        return twin
+
     @property
     def crossed(self) -> bool:
         """Best bid at or above best ask."""
@@ -127,13 +152,76 @@ class Book:
     def bids_known(self) -> int:
         """Bid levels that are proven, from the best down."""
         prices = self.bids.prices
-        return len(prices) if self.low is None else len(prices) - bisect_left(prices, self.low)
+        return len(prices) if self._low is None else len(prices) - bisect_left(prices, self._low)
 
     @property
     def asks_known(self) -> int:
         """Ask levels that are proven, from the best up."""
         prices = self.asks.prices
-        return len(prices) if self.high is None else bisect_right(prices, self.high)
+        return len(prices) if self._high is None else bisect_right(prices, self._high)
+
+    @property
+    def bid_count(self) -> int:
+        """Bid levels, proven or not."""
+        return len(self.bids.prices)
+
+    @property
+    def ask_count(self) -> int:
+        """Ask levels, proven or not."""
+        return len(self.asks.prices)
+
+    @property
+    def low(self) -> int | None:
+        """Down to which price bids are proven, in units; None: to the end."""
+        return None if self._low is None else self._low * self._price_unit
+
+    @property
+    def high(self) -> int | None:
+        """Up to which price asks are proven, in units; None: to the end."""
+        return None if self._high is None else self._high * self._price_unit
+
+    @property
+    def bid_range(self) -> tuple[int, int] | None:
+        """(worst, best) bid price in units; None where there is none."""
+        prices = self.bids.prices
+        return (prices[0] * self._price_unit, prices[-1] * self._price_unit) if prices else None
+
+    @property
+    def ask_range(self) -> tuple[int, int] | None:
+        """(best, worst) ask price in units; None where there is none."""
+        prices = self.asks.prices
+        return (prices[0] * self._price_unit, prices[-1] * self._price_unit) if prices else None
+
+    def values(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Every bid and every ask, price -> size, both in units."""
+        price_unit, size_unit = self._price_unit, POW10[UNIT_DECIMALS - self.size_decimals]
+        bids, asks = (
+            {price * price_unit: size * size_unit for price, size in zip(side.prices, side.sizes, strict=True)}
+            for side in (self.bids, self.asks)
+        )
+        return bids, asks
+
+    def size_at(self, side: Side, price: str) -> str:
+        """The size at a price as exact decimal text; "0" where there is no level."""
+        levels = self.bids if side is Side.BID else self.asks
+        try:
+            key = scale(price, self.price_decimals)
+        except FinerError:
+            return "0"
+        index = bisect_left(levels.prices, key)
+        present = index < len(levels.prices) and levels.prices[index] == key
+        return text_of(levels.sizes[index], self.size_decimals) if present else "0"
+
+    def equals(self, other: _Comparable, depth: int = 0) -> bool:
+        """Whether the best `depth` levels a side are those of another book (0: all)."""
+        count = depth or max(self.bid_count, self.ask_count, other.bid_count, other.ask_count)
+        return self.texts(count) == other.texts(count)
+
+    def digest_of(self, bids: list[Level], asks: list[Level]) -> int:
+        """What two readings of one update have in common however its numbers are spelled. Good within one process
+        and one class of book. FrameError where the book would not take the update."""
+        read = [[_units(price, size) for price, size in side] for side in (bids, asks)]
+        return hash((tuple(read[0]), tuple(read[1])))
 
     def top_bids(self, count: int) -> tuple[list[int], list[int]]:
         """(prices, sizes) of the best `count` bids, best first."""
@@ -170,6 +258,10 @@ class Book:
                     removed += self.bids.cut(index, index + 1)
         return removed
 
+    @property
+    def _price_unit(self) -> int:
+        return POW10[UNIT_DECIMALS - self.price_decimals]
+
     def _integers(self, bids: list[Level], asks: list[Level]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         while True:
             price_decimals, size_decimals = self.price_decimals, self.size_decimals
@@ -184,8 +276,8 @@ class Book:
         factor = POW10[decimals - self.price_decimals]
         for side in (self.bids, self.asks):
             side.prices = [price * factor for price in side.prices]
-        self.low = None if self.low is None else self.low * factor
-        self.high = None if self.high is None else self.high * factor
+        self._low = None if self._low is None else self._low * factor
+        self._high = None if self._high is None else self._high * factor
         self.price_decimals = decimals
 
     def _widen_sizes(self, decimals: int) -> None:
@@ -199,10 +291,10 @@ class Book:
         surplus = len(self.bids.prices) - TRIMMED_SIDE_LEVELS
         if surplus > 0:
             self.bids.cut(0, surplus)
-            self.low = self.bids.prices[0] if self.low is None else max(self.low, self.bids.prices[0])
+            self._low = self.bids.prices[0] if self._low is None else max(self._low, self.bids.prices[0])
         if len(self.asks.prices) > TRIMMED_SIDE_LEVELS:
             self.asks.cut(TRIMMED_SIDE_LEVELS, len(self.asks.prices))
-            self.high = self.asks.prices[-1] if self.high is None else min(self.high, self.asks.prices[-1])
+            self._high = self.asks.prices[-1] if self._high is None else min(self._high, self.asks.prices[-1])
 
     def _texts(self, prices: list[int], sizes: list[int]) -> list[Level]:
         return [
@@ -230,3 +322,13 @@ def _column(levels: list[Level], price_decimals: int, size_decimals: int) -> lis
             raise _FinerPriceError(finer.decimals) from None
         raise
     return column
+
+
+def _units(price_text: str, size_text: str) -> tuple[int, int]:
+    price = scale(price_text, UNIT_DECIMALS)
+    if not price:
+        raise FrameError("number", f"price zero (size {size_text[:40]!r})")
+    return price, scale(size_text, UNIT_DECIMALS)
+
+
+Book = PythonBook  # for those who do not take theirs from `hoga.domain.books` yet

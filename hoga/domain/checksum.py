@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hoga.domain.book import Book
-from hoga.domain.numbers import is_zero, scale
+from hoga.domain.books import UNIT_DECIMALS, Book
+from hoga.domain.numbers import POW10, is_zero, scale
 from hoga.domain.types import Level
 
 SLACK = 256
@@ -30,24 +30,18 @@ class Checksum:
 class LevelTexts:
     """The texts of a book's levels. Feed it what the book was fed, after the book has taken it."""
 
-    __slots__ = ("_asks", "_bids", "_book", "_decimals")
+    __slots__ = ("_asks", "_bids", "_book")
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._decimals = book.price_decimals
         self._bids: dict[int, Level] = {}
         self._asks: dict[int, Level] = {}
 
     def apply(self, bids: list[Level], asks: list[Level]) -> None:
         """The levels of a snapshot (into a fresh object) or of a delta."""
-        decimals = self._book.price_decimals
-        if decimals != self._decimals:
-            self._bids = {scale(level[0], decimals): level for level in self._bids.values()}
-            self._asks = {scale(level[0], decimals): level for level in self._asks.values()}
-            self._decimals = decimals
         for texts, levels in ((self._bids, bids), (self._asks, asks)):
             for level in levels:
-                price = scale(level[0], decimals)
+                price = scale(level[0], UNIT_DECIMALS)
                 if is_zero(level[1]):
                     texts.pop(price, None)
                 else:
@@ -56,14 +50,14 @@ class LevelTexts:
 
     def sum(self, rule: Checksum) -> int:
         """The checksum of the book as it stands."""
+        unit = POW10[UNIT_DECIMALS - self._book.price_decimals]
         bids, _ = self._book.top_bids(rule.levels)
         asks, _ = self._book.top_asks(rule.levels)
-        return rule.compute([self._bids[price] for price in bids], [self._asks[price] for price in asks])
+        return rule.compute([self._bids[price * unit] for price in bids], [self._asks[price * unit] for price in asks])
 
     def _sweep(self) -> None:
-        sides = ((self._bids, self._book.bids), (self._asks, self._book.asks))
-        for texts, side in sides:
-            if len(texts) > len(side.prices) + SLACK:
-                standing = set(side.prices)
-                for price in [price for price in texts if price not in standing]:
-                    del texts[price]
+        if len(self._bids) <= self._book.bid_count + SLACK and len(self._asks) <= self._book.ask_count + SLACK:
+            return
+        for texts, standing in zip((self._bids, self._asks), self._book.values(), strict=True):
+            for price in texts.keys() - standing.keys():
+                del texts[price]

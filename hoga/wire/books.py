@@ -8,7 +8,7 @@ before the level that is too large: the book is then shallower, and says so in `
 from __future__ import annotations
 
 from hoga.domain.actions import Note
-from hoga.domain.book import Book
+from hoga.domain.books import Book
 from hoga.domain.keeper import Keeper
 from hoga.domain.numbers import text_of
 from hoga.domain.types import Level

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from hoga.domain.actions import Action, Note, Publish, RequestSnapshot, Resubscribe
-from hoga.domain.book import Book, BookSide
+from hoga.domain.books import Book
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import Keeper
 from hoga.domain.types import NO_SEQ, Instrument, State, Turnover, Update
@@ -78,19 +78,19 @@ def turnover(found: Turnover) -> None:
         encodable(text)
 
 
-def side(found: BookSide) -> None:
-    prices, sizes = found.prices, found.sizes
-    promise(len(prices) == len(sizes), "prices and sizes of different number")
+def columns(prices: Sequence[int], sizes: Sequence[int], count: int, known: int) -> None:
+    """Of one side, price ascending."""
+    promise(len(prices) == len(sizes) == count, "prices and sizes of different number")
     promise(not prices or prices[0] > 0, f"price {prices[:1]}")
     promise(all(low < high for low, high in pairwise(prices)), "prices out of order")
     promise(all(size > 0 for size in sizes), "a size that is none")
+    promise(0 <= known <= count, f"{known} levels known of {count}")
 
 
 def book(found: Book) -> None:
-    side(found.bids)
-    side(found.asks)
-    promise(0 <= found.bids_known <= len(found.bids.prices), f"{found.bids_known} known bids")
-    promise(0 <= found.asks_known <= len(found.asks.prices), f"{found.asks_known} known asks")
+    prices, sizes = found.top_bids(found.bid_count)
+    columns(prices[::-1], sizes[::-1], found.bid_count, found.bids_known)
+    columns(*found.top_asks(found.ask_count), found.ask_count, found.asks_known)
 
 
 def keeper(found: Keeper) -> None:

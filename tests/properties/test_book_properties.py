@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from hoga.domain.book import MAX_SIDE_LEVELS, TRIMMED_SIDE_LEVELS, Book
+from hoga.domain.book import MAX_SIDE_LEVELS, TRIMMED_SIDE_LEVELS, UNIT_DECIMALS, Book
 from hoga.domain.errors import FrameError
 from hoga.domain.numbers import FinerError, epoch_ns, is_zero, parse, scale, text_of
+from hoga.domain.types import Side
 
 mantissas = st.integers(0, 10**17)
 decimals = st.integers(0, 12)
@@ -162,6 +163,46 @@ def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
     book.replace([], asks)
     book.apply([], [("500", "1")])
     assert book.texts(1)[1] == [("99.5", "1")]
-    assert len(book.asks.prices) == TRIMMED_SIDE_LEVELS
+    assert book.ask_count == TRIMMED_SIDE_LEVELS
     assert book.asks_known == TRIMMED_SIDE_LEVELS
-    assert book.high == book.asks.prices[-1]
+    assert book.ask_range is not None
+    assert book.high == book.ask_range[1] == scale("149.499", UNIT_DECIMALS)
+
+
+@given(levels, levels, levels)
+def test_values_ranges_and_sizes_are_those_of_the_texts(bids, asks, finer) -> None:
+    book = Book()
+    book.replace(texts(bids), texts(asks), 3)
+    book.apply(texts(finer), [])
+    for side, shown, values, reach in zip(
+        Side, book.texts(1000), book.values(), (book.bid_range, book.ask_range), strict=True
+    ):
+        assert values == {scale(p, UNIT_DECIMALS): scale(s, UNIT_DECIMALS) for p, s in shown}
+        assert reach == ((min(values), max(values)) if values else None)
+        assert all(book.size_at(side, price + ("0" if "." in price else ".0")) == size for price, size in shown)
+        assert book.size_at(side, "987654.123456") == "0"
+
+
+@given(levels, levels, levels)
+def test_a_copy_is_equal_until_one_of_them_changes(bids, asks, more) -> None:
+    book = Book()
+    book.replace(texts(bids), texts(asks), 3)
+    twin = book.copy()
+    known = (book.bids_known, book.asks_known, book.low, book.high)
+    assert twin.equals(book)
+    assert (twin.bids_known, twin.asks_known, twin.low, twin.high) == known
+    before = book.texts(1000)
+    twin.apply(texts(more), [("1000.5", "1")])
+    assert not twin.equals(book)
+    assert twin.equals(book, 1) == (twin.texts(1) == book.texts(1))
+    assert book.texts(1000) == before
+
+
+@given(levels, levels, st.integers(0, 2))
+def test_a_digest_is_of_values_not_of_spellings(bids, asks, style) -> None:
+    book = Book()
+    again = [(p, s, style) for p, s, _ in bids]
+    assert book.digest_of(texts(bids), texts(asks)) == book.digest_of(texts(again), texts(asks))
+    assert book.digest_of(texts(bids), texts(asks)) != book.digest_of([*texts(bids), ("7", "1")], texts(asks))
+    with pytest.raises(FrameError):
+        book.digest_of([("0", "1")], [])

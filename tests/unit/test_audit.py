@@ -137,7 +137,6 @@ def test_stopping_forgets_what_was_suspected() -> None:
 def test_what_a_whole_frame_changed_was_touched_also_where_it_brought_finer_numbers() -> None:
     room = Room()
     fresh = Book()
-    fresh.price_decimals, fresh.size_decimals = room.book.price_decimals, room.book.size_decimals
     fresh.replace([("99.25", "1"), ("98", "2.5")], ASKS)
     room.audit.replaced(fresh)
     assert room.answer(BIDS, ASKS) is Outcome.AGREED

@@ -200,7 +200,7 @@ def test_a_subscription_is_answered_then_begins_with_the_whole_window(code: str)
     assert {route.request_id for route in stage.routes[:2]} == {1}
     for native in stage.natives:
         stage.check(native)
-        assert len(stage.shelf.keepers[native].book.bids.prices) == WINDOW
+        assert stage.shelf.keepers[native].book.bid_count == WINDOW
 
 
 @both
