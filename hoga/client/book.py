@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.types import State
 from hoga.wire import pb
+from hoga.wire.columns import Columns, read
 
 if TYPE_CHECKING:
     import numpy
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
     FloatArray = numpy.ndarray[Any, numpy.dtype[numpy.float64]]
 
 _EXACT = Context(prec=60)
-"""More digits than an int64 has: the caller's own decimal context must not round a price."""
-_EXPONENT_MAX = 64
-"""Far beyond any market; what claims more is no book."""
+"""More digits than a book can hold: the caller's own decimal context must not round a price."""
 _CONTRACT_SIZE = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 
 
@@ -66,7 +65,7 @@ class BookView:
 
     @classmethod
     def decode(cls, payload: bytes) -> BookView:
-        """FrameError ("shape") where `payload` is no order book."""
+        """FrameError where `payload` is no order book."""
         return cls(read_book(payload))
 
     # What it is, and what it promises.
@@ -186,25 +185,25 @@ class BookView:
 
     @cached_property
     def bids(self) -> list[Level]:
-        return self._levels(self._message.bid_price, self._message.bid_size)
+        return self._levels(self._columns.bid_price, self._columns.bid_size)
 
     @cached_property
     def asks(self) -> list[Level]:
-        return self._levels(self._message.ask_price, self._message.ask_size)
+        return self._levels(self._columns.ask_price, self._columns.ask_size)
 
     @property
     def best_bid(self) -> Level | None:
         """None where the side is empty."""
-        return self._best(self._message.bid_price, self._message.bid_size)
+        return self._best(self._columns.bid_price, self._columns.bid_size)
 
     @property
     def best_ask(self) -> Level | None:
-        return self._best(self._message.ask_price, self._message.ask_size)
+        return self._best(self._columns.ask_price, self._columns.ask_size)
 
     @property
     def mid(self) -> Decimal | None:
         """Exactly between the best prices; None where a side is empty."""
-        book = self._message
+        book = self._columns
         if not book.bid_price or not book.ask_price:
             return None
         return _decimal((book.bid_price[0] + book.ask_price[0]) * 5, book.price_exponent - 1)
@@ -212,20 +211,21 @@ class BookView:
     @property
     def spread(self) -> Decimal | None:
         """Best ask minus best bid; negative in a book that crosses. None where a side is empty."""
-        book = self._message
+        book = self._columns
         if not book.bid_price or not book.ask_price:
             return None
         return _decimal(book.ask_price[0] - book.bid_price[0], book.price_exponent)
 
     @property
     def message(self) -> pb.OrderBook:
-        """The message as published, with the exact integers (`bid_price` … times ten to `price_exponent`).
-        To be read, not written: the view reads from it too."""
+        """The message as published, with the exact integers (`bid_price` … times ten to `price_exponent`); where they
+        do not fit 64 bits with text instead (`bid_price_text` …). To be read, not written: the view reads from it too.
+        """
         return self._message
 
     def to_floats(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """(bids, asks), each a list of (price, size): the floats nearest to the exact values."""
-        book = self._message
+        book = self._columns
         return (
             list(zip(self._price_floats(book.bid_price), self._size_floats(book.bid_size), strict=True)),
             list(zip(self._price_floats(book.ask_price), self._size_floats(book.ask_size), strict=True)),
@@ -236,7 +236,7 @@ class BookView:
         Needs numpy (`pip install hoga[numpy]`)."""
         import numpy
 
-        book = self._message
+        book = self._columns
         sides = ((book.bid_price, book.bid_size), (book.ask_price, book.ask_size))
         bids, asks = (
             numpy.array((self._price_floats(prices), self._size_floats(sizes)), dtype=numpy.float64).T
@@ -253,12 +253,16 @@ class BookView:
         inside = f"{bid.price if bid else '-'} / {ask.price if ask else '-'}"
         return f"<BookView {self.exchange} {self.symbol} {self.state.name} {inside} revision {self.revision}>"
 
+    @cached_property
+    def _columns(self) -> Columns:
+        return read(self._message)
+
     @property
     def _published_state(self) -> State:
         return State(self._message.state) if _known(self._message.state) else State.SYNCING
 
     def _levels(self, prices: Sequence[int], sizes: Sequence[int]) -> list[Level]:
-        price_exponent, size_exponent = self._message.price_exponent, self._message.size_exponent
+        price_exponent, size_exponent = self._columns.price_exponent, self._columns.size_exponent
         return [
             Level(_decimal(price, price_exponent), _decimal(size, size_exponent))
             for price, size in zip(prices, sizes, strict=True)
@@ -268,22 +272,19 @@ class BookView:
         return self._levels(prices[:1], sizes[:1])[0] if prices else None
 
     def _price_floats(self, mantissas: Sequence[int]) -> list[float]:
-        return _floats(mantissas, self._message.price_exponent)
+        return _floats(mantissas, self._columns.price_exponent)
 
     def _size_floats(self, mantissas: Sequence[int]) -> list[float]:
-        return _floats(mantissas, self._message.size_exponent)
+        return _floats(mantissas, self._columns.size_exponent)
 
 
 def read_book(payload: bytes) -> pb.OrderBook:
-    """The message in `payload`, checked once so that reading it later cannot fail; FrameError ("shape") else."""
+    """The message in `payload`, checked once so that reading it later cannot fail; FrameError else."""
     try:
         book = pb.OrderBook.FromString(payload)
     except DecodeError as error:
         raise FrameError("shape", f"not an OrderBook message: {error}") from None
-    if len(book.bid_price) != len(book.bid_size) or len(book.ask_price) != len(book.ask_size):
-        raise FrameError("shape", "price and size columns of a book differ in length")
-    if max(abs(book.price_exponent), abs(book.size_exponent)) > _EXPONENT_MAX:
-        raise FrameError("shape", f"exponents {book.price_exponent}, {book.size_exponent} are beyond any market")
+    read(book)
     if book.contract_size and not _CONTRACT_SIZE.fullmatch(book.contract_size):
         raise FrameError("shape", f"a contract size of {snippet(book.contract_size)!r} is no decimal")
     return book

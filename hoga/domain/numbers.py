@@ -5,7 +5,9 @@ exponent for all its prices and one for all its sizes. Binary floats appear nowh
 
 Rules for text from outside:
 1. plain or exponent notation of JSON, ASCII digits, an optional leading minus; nothing else;
-2. at most `MAX_CHARS` characters, at most `MAX_DIGITS` significant digits and decimals;
+2. at most `MAX_CHARS` characters, a whole part of at most `MAX_WHOLE` digits and at most `MAX_DECIMALS` decimals. So
+   every value is below 10**38, which fits 128 bits, at whatever exponent its column comes to: no level is refused
+   for what another one is. The widest seen at an exchange has 20 digits in all;
 3. what breaks a rule raises FrameError("number"), naming what was found.
 """
 
@@ -17,9 +19,9 @@ from functools import lru_cache
 from hoga.domain.errors import FrameError, snippet
 
 MAX_CHARS = 48
-MAX_DIGITS = 18
-"""More significant digits, or more decimals, do not fit the wire's 64 bit integers."""
-POW10: tuple[int, ...] = tuple(10**n for n in range(2 * MAX_DIGITS + 2))
+MAX_WHOLE = 20
+MAX_DECIMALS = 18
+POW10: tuple[int, ...] = tuple(10**n for n in range(MAX_WHOLE + MAX_DECIMALS + 1))
 
 INT64_MAX = 2**63 - 1
 _EPOCH_UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
@@ -49,8 +51,8 @@ def scale(text: str, decimals: int) -> int:
     digits = whole + fraction
     if (
         missing >= 0
-        and len(digits) <= MAX_DIGITS
-        and whole
+        and 0 < len(whole) <= MAX_WHOLE
+        and len(text) <= MAX_CHARS
         and text[-1] != "."
         and digits.isascii()
         and digits.isdigit()
@@ -86,8 +88,9 @@ def parse(text: str) -> tuple[int, int]:
     while decimals > 0 and mantissa % 10 == 0:
         mantissa //= 10
         decimals -= 1
-    if mantissa >= POW10[MAX_DIGITS] or decimals > MAX_DIGITS:
-        raise FrameError("number", f"more than {MAX_DIGITS} digits: {snippet(text)!r}")
+    if decimals > MAX_DECIMALS or mantissa >= POW10[MAX_WHOLE + decimals]:
+        limits = f"more than {MAX_WHOLE} digits before the point or {MAX_DECIMALS} behind it"
+        raise FrameError("number", f"{limits}: {snippet(text)!r}")
     return mantissa, decimals
 
 

@@ -1,6 +1,6 @@
 """A book of the data manager as the bytes that other languages read: one `orderbook.v1.OrderBook`.
 
-1. Prices and sizes become exact integers with one exponent each; a value that does not fit 64 bits is refused.
+1. Prices and sizes are exact, in the form that `wire.columns` chooses.
 2. Levels stand best first; a level of size zero is no level.
 3. Nothing is promised that the book does not say: its state is UNSPECIFIED unless it names one.
 """
@@ -12,11 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns, parse
+from hoga.domain.numbers import INT64_MAX, epoch_ns, parse
 from hoga.domain.types import State
-from hoga.wire import pb
-
-INT64_MAX = (1 << 63) - 1
+from hoga.wire import columns, pb
 
 _Column = list[tuple[int, int]]
 """(mantissa, decimals) of each value."""
@@ -43,14 +41,19 @@ def export_book(exchange: str, symbol: str, book: object) -> bytes:
         state=_state(book.get("state")),  # type: ignore[arg-type]
         sequence=_integer(book, "sequence", "seq"),
         exchange_time_ns=epoch_ns(_integer(book, "timestamp", "ts")),
-        price_exponent=-price_decimals,
-        size_exponent=-size_decimals,
-        bid_price=_column([price for price, _ in bids], price_decimals),
-        bid_size=_column([size for _, size in bids], size_decimals),
-        ask_price=_column([price for price, _ in asks], price_decimals),
-        ask_size=_column([size for _, size in asks], size_decimals),
         bids_known=len(bids),
         asks_known=len(asks),
+    )
+    columns.write(
+        message,
+        columns.Columns(
+            bid_price=_column([price for price, _ in bids], price_decimals),
+            bid_size=_column([size for _, size in bids], size_decimals),
+            ask_price=_column([price for price, _ in asks], price_decimals),
+            ask_size=_column([size for _, size in asks], size_decimals),
+            price_exponent=-price_decimals,
+            size_exponent=-size_decimals,
+        ),
     )
     return message.SerializeToString()
 
@@ -77,10 +80,7 @@ def _value(number: tuple[int, int]) -> Fraction:
 
 
 def _column(values: _Column, decimals: int) -> list[int]:
-    column = [mantissa * 10 ** (decimals - own) for mantissa, own in values]
-    if column and max(column) > INT64_MAX:
-        raise FrameError("number", f"{max(column)} with {decimals} decimals does not fit 64 bits")
-    return column
+    return [mantissa * 10 ** (decimals - own) for mantissa, own in values]
 
 
 def _integer(book: Mapping[str, Any], *names: str) -> int:

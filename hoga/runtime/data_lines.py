@@ -93,8 +93,8 @@ def book_record(exchange: str, symbol: str, book: object, *, depth: int, time_ns
         book = _decode(book)
     if isinstance(book, pb.OrderBook):
         time_ns = book.exchange_time_ns or book.receive_time_ns or time_ns
-        bids, asks = _decimal_levels(book, depth)
-        return BookRecord(exchange, symbol, time_ns // NS_PER_MS, book.sequence, bids, asks)
+        bids, asks = books.levels(book)
+        return BookRecord(exchange, symbol, time_ns // NS_PER_MS, book.sequence, [*bids[:depth]], [*asks[:depth]])
     if not isinstance(book, Mapping):
         raise FrameError("shape", f"an order book is a mapping with bids and asks, found {_found(book)}")
     return BookRecord(
@@ -134,14 +134,6 @@ def _levels(book: Mapping[str, Any], side: str, depth: int) -> list[Any]:
     if not isinstance(levels, Sequence) or isinstance(levels, str | bytes):
         raise FrameError("levels", f"{side} is a list of [price, size], found {_found(levels)}")
     return [list(level) if isinstance(level, list | tuple) else level for level in levels[:depth]]
-
-
-def _decimal_levels(book: pb.OrderBook, depth: int) -> tuple[list[Any], list[Any]]:
-    try:
-        bids, asks = books.levels(book)
-    except ValueError:
-        raise FrameError("levels", "prices and sizes of different number") from None
-    return list(bids[:depth]), list(asks[:depth])
 
 
 def _decode(payload: bytes) -> pb.OrderBook:

@@ -18,8 +18,10 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import DecodeError
 
+from hoga.domain.errors import FrameError
 from hoga.domain.types import Stamp
 from hoga.wire import pb, subjects
+from hoga.wire.columns import Columns, read
 
 SECOND = 1_000_000_000
 MAX_BOOKS = 20_000
@@ -48,6 +50,8 @@ class Book:
     """Monotonic."""
     book: pb.OrderBook = field(default_factory=pb.OrderBook)
     """The last decoded message."""
+    columns: Columns = field(default_factory=lambda: read(pb.OrderBook()))
+    """Its levels."""
     published_state: str = UNKNOWN
     published_reason: str = "nothing received yet"
     state: str = UNKNOWN
@@ -77,7 +81,8 @@ class Book:
         self._decoded = self.messages
         try:
             book = pb.OrderBook.FromString(self.payload)
-        except DecodeError:
+            columns = read(book)
+        except (DecodeError, FrameError):
             self.published_state, self.published_reason = UNKNOWN, "the message cannot be decoded"
             return
         if (book.exchange, book.symbol) != (self.exchange, self.symbol):
@@ -89,7 +94,7 @@ class Book:
         arrived_wall_ns = now.wall_ns - (now.mono_ns - self.arrived_ns)
         late_ns = arrived_wall_ns - book.publish_time_ns if book.publish_time_ns else 0
         self.late_ns = late_ns if late_ns > LATE_NS else 0
-        self.book = book
+        self.book, self.columns = book, columns
         self.published_state = _STATE_NAMES.get(book.state, UNKNOWN)
         self.published_reason = book.reason
 

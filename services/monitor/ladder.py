@@ -7,12 +7,12 @@ needs, so that the figures stand under each other. No float touches a price or a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, islice
+from itertools import accumulate
 
 import msgspec
 
 from hoga.domain.types import Stamp
-from hoga.wire import pb
+from hoga.wire.columns import Columns
 
 from .books import Book
 
@@ -56,11 +56,10 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
 
 def ladder(book: Book, now: Stamp) -> Ladder:
     """The newest decoded message of a book; decode and judge it before."""
-    message = book.book
-    price_exponent, size_exponent = message.price_exponent, message.size_exponent
-    bids, asks = _side(message.bid_price, message.bid_size), _side(message.ask_price, message.ask_size)
-    sides = [[price for price, _ in side] for side in (bids, asks)]
-    sizes = [[size for _, size in side] for side in (bids, asks)]
+    message, columns = book.book, book.columns
+    price_exponent, size_exponent = columns.price_exponent, columns.size_exponent
+    sides = [columns.bid_price[:DEPTH], columns.ask_price[:DEPTH]]
+    sizes = [columns.bid_size[:DEPTH], columns.ask_size[:DEPTH]]
     price_places = places((price for side in sides for price in side), price_exponent)
     size_places = places((size for side in sizes for size in side), size_exponent)
 
@@ -74,7 +73,7 @@ def ladder(book: Book, now: Stamp) -> Ladder:
             for price, size, total in zip(prices, amounts, accumulate(amounts), strict=True)
         ]
 
-    gap, bps = spread(message)
+    gap, bps = spread(columns)
     return Ladder(
         exchange=book.exchange,
         symbol=book.symbol,
@@ -101,22 +100,19 @@ def ladder(book: Book, now: Stamp) -> Ladder:
     )
 
 
-def best(message: pb.OrderBook) -> tuple[str, str]:
+def best(columns: Columns) -> tuple[str, str]:
     """Best bid and best ask as text; empty where a side is."""
-    prices = [*message.bid_price[:1], *message.ask_price[:1]]
-    width = places(prices, message.price_exponent)
-    texts = [
-        decimal(column[0], message.price_exponent, width) if column else ""
-        for column in (message.bid_price, message.ask_price)
-    ]
+    sides = (columns.bid_price[:1], columns.ask_price[:1])
+    width = places((price for side in sides for price in side), columns.price_exponent)
+    texts = [decimal(side[0], columns.price_exponent, width) if side else "" for side in sides]
     return texts[0], texts[1]
 
 
-def spread(message: pb.OrderBook) -> tuple[int | None, float | None]:
+def spread(columns: Columns) -> tuple[int | None, float | None]:
     """(mantissa, basis points of the middle); None where a side is empty."""
-    if not message.bid_price or not message.ask_price:
+    if not columns.bid_price or not columns.ask_price:
         return None, None
-    bid, ask = message.bid_price[0], message.ask_price[0]
+    bid, ask = columns.bid_price[0], columns.ask_price[0]
     return ask - bid, round(20_000 * (ask - bid) / (ask + bid), 3) if ask + bid > 0 else None
 
 
@@ -148,10 +144,6 @@ def places(mantissas: Iterable[int], exponent: int) -> int:
         while needed < -exponent and mantissa % 10 ** (-exponent - needed):
             needed += 1
     return needed
-
-
-def _side(prices: Iterable[int], sizes: Iterable[int]) -> list[tuple[int, int]]:
-    return list(islice(zip(prices, sizes, strict=False), DEPTH))
 
 
 def _between(start_ns: int, end_ns: int) -> float | None:

@@ -141,7 +141,7 @@ def verdict(books: list[Book], alerts: list[Alert], *, bus: bool, heard: bool) -
 
 def book_row(book: Book, now: Stamp) -> BookRow:
     message = book.book
-    bid, ask = best(message)
+    bid, ask = best(book.columns)
     return BookRow(
         exchange=book.exchange,
         symbol=book.symbol,
@@ -150,7 +150,7 @@ def book_row(book: Book, now: Stamp) -> BookRow:
         verified=message.verified,
         bid=bid,
         ask=ask,
-        spread_bps=spread(message)[1],
+        spread_bps=spread(book.columns)[1],
         rate=round(book.rate, 2),
         last_ms=(now.wall_ns - book.age_ns(now.mono_ns)) // MS,
         gaps=message.gap_count,

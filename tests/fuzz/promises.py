@@ -14,6 +14,7 @@ from hoga.exchanges.base import Exchange, Route, RouteKind
 from hoga.exchanges.decoding import MAX_LEVELS
 from hoga.runtime import data_lines
 from hoga.wire import books, pb, subjects
+from hoga.wire.columns import read
 from tests.fuzz.target import promise
 
 INT64_MAX = 2**63 - 1
@@ -107,25 +108,25 @@ def message(found: Keeper, depth: int) -> pb.OrderBook:
     filled = pb.OrderBook()
     books.fill_book(filled, found, depth)
     published(pb.OrderBook.FromString(filled.SerializeToString()))
-    bids, asks = books.levels(filled)
-    known_bids, known_asks = found.book.texts(max(len(bids), len(asks)))
-    promise(bids == known_bids[: len(bids)] and asks == known_asks[: len(asks)], "other levels than the book's")
+    known = found.book.bids_known, found.book.asks_known
+    sides = zip(books.levels(filled), found.book.texts(depth or max(known)), known, strict=True)
+    promise(all(side == own[:proven] for side, own, proven in sides), "other levels than the book's")
     return filled
 
 
 def published(found: pb.OrderBook) -> None:
+    levels = read(found)
     for prices, sizes, descending in (
-        (found.bid_price, found.bid_size, True),
-        (found.ask_price, found.ask_size, False),
+        (levels.bid_price, levels.bid_size, True),
+        (levels.ask_price, levels.ask_size, False),
     ):
-        promise(len(prices) == len(sizes), "columns of different length")
         ordered = list(reversed(prices)) if descending else list(prices)
         promise(all(low < high for low, high in pairwise(ordered)), "published prices out of order")
         promise(all(number > 0 for number in [*prices, *sizes]), "a published level that is none")
-    promise(found.bids_known >= len(found.bid_price), "more bids published than known")
-    promise(found.asks_known >= len(found.ask_price), "more asks published than known")
-    if found.state == pb.BookState.BOOK_STATE_LIVE and found.bid_price and found.ask_price:
-        promise(found.bid_price[0] < found.ask_price[0], "a LIVE book that crosses was published")
+    promise(found.bids_known >= len(levels.bid_price), "more bids published than known")
+    promise(found.asks_known >= len(levels.ask_price), "more asks published than known")
+    if found.state == pb.BookState.BOOK_STATE_LIVE and levels.bid_price and levels.ask_price:
+        promise(levels.bid_price[0] < levels.ask_price[0], "a LIVE book that crosses was published")
 
 
 def actions(found: Iterable[Action], keeper_of: Keeper, exchange: str, symbol: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hoga.exchanges.dialect import BookView
-from hoga.wire import pb
+from hoga.wire import columns, pb
 from services.simulator.symbol import SymbolMarket
 
 Pairs = list[tuple[int, int]]
@@ -112,12 +113,12 @@ class Life:
 
     def _differs(self, book: pb.OrderBook, bids: Pairs, asks: Pairs, depth: int, fewest: int = 1 << 30) -> str:
         """What the best `depth` levels have wrong. All of them must be there, or at least `fewest`."""
-        listing = self.market.listing
-        price_power = book.price_exponent + listing.price_decimals
-        size_power = book.size_exponent + listing.shown_size_decimals
+        listing, shown = self.market.listing, columns.read(book)
+        price_power = shown.price_exponent + listing.price_decimals
+        size_power = shown.size_exponent + listing.shown_size_decimals
         for name, true, prices, sizes in (
-            ("bids", bids, book.bid_price, book.bid_size),
-            ("asks", asks, book.ask_price, book.ask_size),
+            ("bids", bids, shown.bid_price, shown.bid_size),
+            ("asks", asks, shown.ask_price, shown.ask_size),
         ):
             expected = true[:depth]
             found = list(zip(_scaled(prices[:depth], price_power), _scaled(sizes[:depth], size_power), strict=True))
@@ -130,7 +131,7 @@ class Life:
         return ""
 
 
-def _scaled(column: list[int], power: int) -> list[int]:
+def _scaled(column: Sequence[int], power: int) -> list[int]:
     """Mantissas in the market's own unit; -1 where one is finer than that unit."""
     if power == 0:
         return list(column)

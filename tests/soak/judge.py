@@ -19,7 +19,7 @@ from decimal import Decimal
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
 from hoga.exchanges.dialect import BookView, IntLevel, Listing, rescale
-from hoga.wire import pb
+from hoga.wire import columns, pb
 from tests.soak.gaps import Gaps
 from tests.soak.record import LEVELS, Life, Record, WatchedServer
 from tests.soak.trail import Trail
@@ -183,10 +183,10 @@ class Judge(Oracle):
             self.unchecked[key[0]] += 1
             return
         self.checked[key[0]] += 1
-        where = book.sequence or book.exchange_time_ns // 10**6
+        where, levels = book.sequence or book.exchange_time_ns // 10**6, columns.read(book)
         text = (
             f"{key} at {where} revision {book.revision} {time.strftime('%T')}: "
-            f"{best} levels are true of {len(book.bid_price)} bids and {len(book.ask_price)} asks"
+            f"{best} levels are true of {len(levels.bid_price)} bids and {len(levels.ask_price)} asks"
         )
         if book.proven_levels and best >= book.proven_levels and self.record.suspect(key[0], book.native_symbol):
             said.levels = book.proven_levels
@@ -304,13 +304,16 @@ def by_market_ids(book: pb.OrderBook) -> bool:
 
 def agreeing(life: Life, view: BookView, book: pb.OrderBook) -> int:
     """Best levels of both sides that are true; WHOLE where all are, and there is one at least on each."""
-    listing = life.market.listing
-    sides = ((view.bids, book.bid_price, book.bid_size), (view.asks, book.ask_price, book.ask_size))
+    listing, shown_levels = life.market.listing, columns.read(book)
+    sides = (
+        (view.bids, shown_levels.bid_price, shown_levels.bid_size),
+        (view.asks, shown_levels.ask_price, shown_levels.ask_size),
+    )
     least = WHOLE
     for levels, prices, sizes in sides:
         true = shown(listing, levels)
         found = [
-            (Decimal(price).scaleb(book.price_exponent), Decimal(size).scaleb(book.size_exponent))
+            (Decimal(price).scaleb(shown_levels.price_exponent), Decimal(size).scaleb(shown_levels.size_exponent))
             for price, size in zip(prices, sizes, strict=True)
         ]
         if found and found == true[: len(found)]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
-from hoga.wire import pb
+from hoga.wire import columns, pb
 from services.simulator.server import SimulatorServer
 
 MARKET_IDS = (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
@@ -53,9 +53,10 @@ class Oracle:
 
     def _compare(self, book: pb.OrderBook) -> None:
         numbered = registry.get(book.exchange).traits.continuity in MARKET_IDS
+        levels = columns.read(book)
         where = {"seq": book.sequence} if numbered else {"time_ms": book.exchange_time_ns // 1_000_000}
         try:
-            truth = self.simulator.truth(book.exchange, book.native_symbol, depth=len(book.bid_price) + 40, **where)
+            truth = self.simulator.truth(book.exchange, book.native_symbol, depth=len(levels.bid_price) + 40, **where)
         except LookupError as error:
             if "has not happened" in str(error):
                 self.wrong.append(f"{book.exchange} {book.symbol}: {error}")
@@ -63,11 +64,11 @@ class Oracle:
             return
         self.checked[book.exchange] += 1
         for name, prices, sizes in (
-            ("bids", book.bid_price, book.bid_size),
-            ("asks", book.ask_price, book.ask_size),
+            ("bids", levels.bid_price, levels.bid_size),
+            ("asks", levels.ask_price, levels.ask_size),
         ):
             found = [
-                (Decimal(p).scaleb(book.price_exponent), Decimal(s).scaleb(book.size_exponent))
+                (Decimal(p).scaleb(levels.price_exponent), Decimal(s).scaleb(levels.size_exponent))
                 for p, s in zip(prices, sizes, strict=True)
             ]
             true = [(Decimal(p), Decimal(s)) for p, s in truth[name]][: len(found)]
@@ -77,5 +78,5 @@ class Oracle:
                     f"{book.exchange} {book.symbol} {name} at {where}: level {differ} of {len(found)} is "
                     f"{found[differ]} not {true[differ] if true else None}"
                 )
-        if not book.bid_price or not book.ask_price:
+        if not levels.bid_price or not levels.ask_price:
             self.unchecked["one-sided"] += 1

@@ -329,7 +329,7 @@ class TestExport:
             {"bids": 5},
             {"bids": [["1"]]},
             {"bids": [[float("nan"), 1]]},
-            {"bids": [["1e17", "1"], ["0.000000000000000001", "1"]]},
+            {"bids": [["1e20", "1"]]},
             {"bids": [], "sequence": "9"},
             {"bids": [], "state": "FINE"},
             {"bids": [], "state": 77},

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoga.wire import pb
+from hoga.wire.columns import read
 from services.monitor.books import Book
-from services.monitor.ladder import DEPTH, decimal, ladder, places
+from services.monitor.ladder import DEPTH, Ladder, decimal, ladder, places
 
 from .monitor_support import Clock, book
 
@@ -19,6 +20,10 @@ exponents = st.integers(-40, 40)
 
 def exact(mantissa: int, exponent: int) -> Decimal:
     return Decimal((int(mantissa < 0), tuple(map(int, str(abs(mantissa)))), exponent))
+
+
+def shown_of(message: pb.OrderBook) -> Ladder:
+    return ladder(Book("upbit", "BTC-KRW", book=message, columns=read(message)), Clock()())
 
 
 @given(mantissas, exponents)
@@ -61,7 +66,7 @@ def test_levels_and_running_totals_are_exact(
         ask_price=[price for price, _ in asks],
         ask_size=[size for _, size in asks],
     )
-    shown = ladder(Book("upbit", "BTC-KRW", book=message), Clock()())
+    shown = shown_of(message)
     for rows, side in ((shown.bids, bids), (shown.asks, asks)):
         assert len(rows) == min(DEPTH, len(side))
         total = Decimal(0)
@@ -72,17 +77,30 @@ def test_levels_and_running_totals_are_exact(
 
 
 def test_the_spread_is_exact_and_an_empty_side_has_none() -> None:
-    shown = ladder(Book("upbit", "BTC-KRW", book=book()), Clock()())
+    shown = shown_of(book())
     assert shown.spread == "0.5"
     assert shown.spread_bps == round(20_000 * 0.5 / 201.5, 3)
     one_sided = book()
     del one_sided.ask_price[:]
     del one_sided.ask_size[:]
-    shown = ladder(Book("upbit", "BTC-KRW", book=one_sided), Clock()())
+    shown = shown_of(one_sided)
     assert (shown.spread, shown.spread_bps) == ("", None)
 
 
 def test_a_sequence_beyond_javascripts_numbers_survives() -> None:
     message = book()
     message.sequence = 2**63 - 1
-    assert ladder(Book("upbit", "BTC-KRW", book=message), Clock()()).sequence == str(2**63 - 1)
+    assert shown_of(message).sequence == str(2**63 - 1)
+
+
+def test_sizes_that_travel_as_text_stand_in_their_columns() -> None:
+    message = book()
+    del message.bid_size[:], message.ask_size[:]
+    message.bid_size_text[:] = ["0.25", "98765432109876543210.5"]
+    message.ask_size_text[:] = ["3", "1"]
+    shown = shown_of(message)
+    assert [row[1:] for row in shown.bids] == [
+        ("0.25", "0.25"),
+        ("98765432109876543210.50", "98765432109876543210.75"),
+    ]
+    assert [row[1] for row in shown.asks] == ["3.00", "1.00"]

@@ -277,7 +277,7 @@ def test_every_lost_frame_of_a_link_is_counted_once_and_a_repeated_one_is_told(a
         assert lost[link] == len(whole - set(numbers))
 
 
-async def test_sizes_beyond_the_wire_shorten_the_book_and_say_so(make) -> None:
+async def test_sizes_beyond_64_bits_are_published_as_text_and_no_level_is_missing(make) -> None:
     world = await make()
     world.link()
     units = (
@@ -287,8 +287,15 @@ async def test_sizes_beyond_the_wire_shorten_the_book_and_say_so(make) -> None:
     world.raw(f'{{"type":"orderbook","code":"KRW-BTC","timestamp":{NOW_MS},"orderbook_units":[{units}]}}'.encode())
     await world.settle()
     book = world.newest()
-    assert books.levels(book) == ([("0.0006", "1")], [("0.0007", "0.12345678"), ("0.0008", "1")])
-    assert (book.bids_known, book.asks_known) == (1, 2)
+    assert books.levels(book) == (
+        [("0.0006", "1"), ("0.0005", "250000000000")],
+        [("0.0007", "0.12345678"), ("0.0008", "1")],
+    )
+    assert (book.bids_known, book.asks_known) == (2, 2)
+    answer = await world.bus.request(
+        subjects.rpc("book", "upbit"), pb.BookRequest(exchange="upbit", symbol="BTC-KRW").SerializeToString()
+    )
+    assert books.levels(pb.BookReply.FromString(answer).book) == books.levels(book)
 
 
 async def test_the_full_book_by_request(make) -> None:

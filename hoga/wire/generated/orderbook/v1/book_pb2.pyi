@@ -25,7 +25,7 @@ BOOK_STATE_CROSSED: BookState
 BOOK_STATE_HALTED: BookState
 
 class OrderBook(_message.Message):
-    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason", "proven_levels", "contract_size", "contract_currency")
+    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason", "proven_levels", "contract_size", "contract_currency", "bid_size_text", "ask_size_text", "bid_price_text", "ask_price_text")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +52,10 @@ class OrderBook(_message.Message):
     PROVEN_LEVELS_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_SIZE_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BID_SIZE_TEXT_FIELD_NUMBER: _ClassVar[int]
+    ASK_SIZE_TEXT_FIELD_NUMBER: _ClassVar[int]
+    BID_PRICE_TEXT_FIELD_NUMBER: _ClassVar[int]
+    ASK_PRICE_TEXT_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     native_symbol: str
@@ -78,7 +82,11 @@ class OrderBook(_message.Message):
     proven_levels: int
     contract_size: str
     contract_currency: str
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ..., proven_levels: _Optional[int] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ...) -> None: ...
+    bid_size_text: _containers.RepeatedScalarFieldContainer[str]
+    ask_size_text: _containers.RepeatedScalarFieldContainer[str]
+    bid_price_text: _containers.RepeatedScalarFieldContainer[str]
+    ask_price_text: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ..., proven_levels: _Optional[int] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., bid_size_text: _Optional[_Iterable[str]] = ..., ask_size_text: _Optional[_Iterable[str]] = ..., bid_price_text: _Optional[_Iterable[str]] = ..., ask_price_text: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class BookEvent(_message.Message):
     __slots__ = ("exchange", "symbol", "kind", "time_ns", "expected", "found", "count", "detail", "state", "frame")
