@@ -29,13 +29,13 @@ _PROOF_NOTES = (
 )
 _LIMIT_NOTES = (
     "SYMBOLS: on one connection.  REQUEST: symbols in one subscription.",
-    "SENDS: frames a second on one connection.",
+    "SENDS: frames a second on one connection.  AN HOUR: subscriptions on one.",
     "CONNECTS: a minute, sustained.  AT ONCE: so many of them without a wait.",
     "LIFE: then the exchange cuts; a new connection overlaps before.",
     "IDLE: a connection on which nothing arrives for so long is given up.",
     "REST: weight a minute, of which `rest_share` is used.",
 )
-_LIMITS = ("SYMBOLS", "REQUEST", "SENDS", "CONNECTS", "AT ONCE", "LIFE", "IDLE", "REST")
+_LIMITS = ("SYMBOLS", "REQUEST", "SENDS", "AN HOUR", "CONNECTS", "AT ONCE", "LIFE", "IDLE", "REST")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -78,6 +78,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
             "symbols_per_request": limits.symbols_per_request,
             "messages_per_s": limits.messages_per_s,
             "connects_per_s": limits.connects_per_s,
+            "requests_per_hour": limits.requests_per_hour,
             "connect_burst": limits.connect_burst,
             "lifetime_s": limits.lifetime_s,
             "idle_timeout_s": limits.idle_timeout_s,
@@ -131,6 +132,7 @@ def _limit_cells(limits: Limits) -> tuple[str, ...]:
         str(limits.symbols_per_link),
         str(limits.symbols_per_request),
         f"{limits.messages_per_s:g}",
+        str(limits.requests_per_hour or "–"),
         f"{limits.connects_per_s * 60:g}",
         str(limits.connect_burst),
         f"{limits.lifetime_s / 3600:g} h" if limits.lifetime_s else "–",

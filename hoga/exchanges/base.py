@@ -91,6 +91,8 @@ class Limits:
     connects_per_s: float
     """New connections from this address each second, sustained."""
     connect_burst: int = 1
+    requests_per_hour: int = 0
+    """Requests to subscribe and unsubscribe on one link each hour; 0: as many as `messages_per_s` lets through."""
     lifetime_s: float | None = None
     """The exchange cuts a connection after this long; a fresh one overlaps before."""
     idle_timeout_s: float = 30.0

@@ -108,6 +108,8 @@ class Tally:
     stray: int = 0
     """Book frames of symbols that this link does not carry (any more)."""
     unknown: int = 0
+    requests: int = 0
+    """Sent to subscribe and unsubscribe."""
 
     def add(self, other: Tally) -> None:
         for name in self.__slots__:

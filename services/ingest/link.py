@@ -82,7 +82,7 @@ class Link:
             refusal_s=patience.refusal_s,
             setback_s=patience.setback_s,
         )
-        self._outbox = Outbox(strategy, self._subscriptions, self._probing, self._last_s, shared.changed.fire)
+        self._outbox = Outbox(strategy, self._subscriptions, self._probing, self._last_s, self._requested)
         by_link = shared.exchange.traits.continuity is Continuity.CONNECTION_IDS
         link_lane = Lane(shared.exchange.code, "", "", name, shared.publish) if by_link else None
         self._reader = Reader(
@@ -166,6 +166,11 @@ class Link:
         """Native ids whose subscription is not in effect, and asked for again later."""
         return self._subscriptions.put_off
 
+    @property
+    def held(self) -> set[str]:
+        """Native ids whose fresh subscription waits for the exchange's hourly budget."""
+        return self._subscriptions.held
+
     def silent(self) -> list[str]:
         """Symbols that were subscribed a while ago and have sent nothing on this link."""
         now_s, patience_s = time.monotonic(), self._shared.patience.first_frame_s
@@ -183,6 +188,10 @@ class Link:
             return parked
         before = max((lane.seq for lane in self._parked.values() if lane.symbol == symbol), default=0)
         return Lane(self._shared.exchange.code, symbol, native, self.name, self._shared.publish, start=before)
+
+    def _requested(self) -> None:
+        self.tally.requests += 1
+        self._shared.changed.fire()
 
     def _frames(self, native: str) -> int:
         lane = self._lanes.get(native)
@@ -268,6 +277,11 @@ class Link:
         settled = self.settled
         self._subscriptions.check(now_s)
         self._outbox.wake()
+        if self.held:
+            shown, most = ", ".join(sorted(self.held)[:8]), self._shared.exchange.limits.requests_per_hour
+            limited.warning(
+                f"held {self.name}", "%s: subscribed anew too often for %d requests an hour: %s", self.name, most, shown
+            )
         if self.settled and not settled:
             self._shared.changed.fire()
         if self._subscriptions.deaf:

@@ -23,6 +23,8 @@ LINK_UP = Gauge("hoga_ingest_link_up", "1 while the slot is connected.", ("excha
 SYMBOLS = Gauge("hoga_ingest_symbols", "Symbols that are collected.", _EXCHANGE)
 SILENT = Gauge("hoga_ingest_silent_symbols", "Symbols subscribed a while ago that have sent nothing.", _EXCHANGE)
 REFUSED = Gauge("hoga_ingest_refused_symbols", "Symbols whose subscription the exchange refuses.", _EXCHANGE)
+HELD = Gauge("hoga_ingest_held_symbols", "Symbols whose fresh subscription waits for the hourly budget.", _EXCHANGE)
+REQUESTS = Counter("hoga_ingest_requests_total", "Requests sent to subscribe and unsubscribe.", _EXCHANGE)
 SNAPSHOTS = Counter("hoga_ingest_snapshots_total", "REST snapshots by result.", ("exchange", "result"))
 SNAPSHOT_QUEUE = Gauge("hoga_ingest_snapshot_queue", "Snapshots asked for and not here yet.", _EXCHANGE)
 REST_SECONDS = Histogram(
@@ -40,7 +42,7 @@ class Metrics:
         self._code = code
         self._last: dict[tuple[str, str], int] = {}
         self._slots: set[str] = set()
-        for metric in (FRAMES, BYTES, PUBLISHED, DROPPED, STRAY, REST_WEIGHT):
+        for metric in (FRAMES, BYTES, PUBLISHED, DROPPED, STRAY, REQUESTS, REST_WEIGHT):
             metric.labels(code)
         for kind in EndKind:
             if kind is not EndKind.STOPPED:
@@ -58,6 +60,7 @@ class Metrics:
             (PUBLISHED, tally.published),
             (DROPPED, tally.dropped),
             (STRAY, tally.stray),
+            (REQUESTS, tally.requests),
             (REST_WEIGHT, parts.rest.stats.weight),
         ):
             self._add(metric, "", total)
@@ -75,6 +78,7 @@ class Metrics:
         SYMBOLS.labels(code).set(sum(len(slot.symbols) for slot in slots))
         SILENT.labels(code).set(sum(len(link.silent()) for link in links))
         REFUSED.labels(code).set(sum(len(link.refused) for link in links))
+        HELD.labels(code).set(sum(len(link.held) for link in links))
         for slot in slots:
             LINK_UP.labels(code, slot.name).set(slot.connected)
         names = {slot.name for slot in slots}

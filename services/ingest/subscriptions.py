@@ -11,6 +11,7 @@ that come faster than we may send melt into one request, and nothing queues up.
 4. What is refused for a passing reason (haste, the exchange's own troubles) is asked again as it was, later.
 5. A request that is not answered is asked again; after `MAX_ATTEMPTS` the link is called deaf or, where it has
    answered others meanwhile, the symbol refused.
+6. The exchange's limit of requests an hour is kept (`budget`): what has to wait for it goes out when its turn comes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 
 from hoga.domain.backoff import Backoff
 from hoga.exchanges.base import ConnectionStrategy
+from services.ingest.budget import RequestBudget
 from services.ingest.refusals import Refusals, is_passing
 from services.ingest.requests import Request, Requests, Try
 
@@ -60,9 +62,12 @@ class Subscriptions:
         self._setback = Backoff(setback_s, LONGEST_SETBACK_S)
         self._refusals = Refusals(refusal_s, frames)
         self._requests = Requests(frames)
+        self._budget = RequestBudget(strategy.limits)
         self._wanted: dict[str, None] = {}
         self._asked: dict[str, float] = {}
         self._renewals: dict[str, None] = {}
+        self._held: dict[str, None] = {}
+        self._spent = False
         self._again: deque[Try] = deque()
         self._later: list[tuple[Try, float | None]] = []
         self._dirty = False
@@ -97,6 +102,11 @@ class Subscriptions:
         """Native ids whose subscription was refused for a passing reason and is asked for again later."""
         return {native for tried, _ in self._later for native in tried.natives}
 
+    @property
+    def held(self) -> set[str]:
+        """Native ids whose subscription is taken anew as soon as the budget of requests allows it."""
+        return set(self._held)
+
     def asked_s(self, native: str) -> float | None:
         """When the symbol was last asked for; None where it was not."""
         return self._asked.get(native)
@@ -111,9 +121,12 @@ class Subscriptions:
     # --- requests out
 
     def next_frame(self, now_s: float) -> str | None:
-        """The next request to send, or None while there is nothing to ask."""
+        """The next request to send, or None while there is nothing to ask, or none may be sent."""
+        self._hold(now_s)
         if self._renewals:
             return self._renew(now_s)
+        if self._spent:
+            return None
         while self._again:
             tried = self._again.popleft()
             natives = tuple(native for native in tried.natives if native in self._wanted)
@@ -127,7 +140,14 @@ class Subscriptions:
 
     @property
     def has_work(self) -> bool:
-        return bool(self._dirty or self._renewals or self._again)
+        return bool(self._renewals or ((self._dirty or self._again) and not self._spent))
+
+    def _hold(self, now_s: float) -> None:
+        """Sorts out what the budget allows now."""
+        asked = [native for native in (*self._held, *self._renewals) if native in self._wanted]
+        self._held = {native: None for native in asked if not self._budget.allows_renewal(native, now_s)}
+        self._renewals = {native: None for native in asked if native not in self._held}
+        self._spent = not self._budget.allows(now_s)
 
     def _renew(self, now_s: float) -> str | None:
         whole = self._strategy.replaces_subscription
@@ -135,6 +155,7 @@ class Subscriptions:
         batch = list(self._renewals)[:limit]
         for native in batch:
             del self._renewals[native]
+            self._budget.renewed(native, now_s)
         natives = [native for native in batch if native in self._asked]
         self._dirty = True
         if whole or not natives:
@@ -170,6 +191,7 @@ class Subscriptions:
         return [native for native in self._asked if native not in self._wanted]
 
     def _subscribe(self, tried: Try, now_s: float) -> str:
+        self._budget.take(now_s)
         self._asked.update(dict.fromkeys(tried.natives, now_s))
         return self._strategy.subscribe(tried.natives, self._requests.add(tried, now_s, subscribes=True))
 
@@ -177,6 +199,7 @@ class Subscriptions:
         self._forget(natives)
         if self._strategy.unsubscribe(natives, 1) is None:
             return None
+        self._budget.take(now_s)
         return self._strategy.unsubscribe(natives, self._requests.add(Try(tuple(natives)), now_s, subscribes=False))
 
     def _forget(self, natives: Iterable[str]) -> None:
@@ -229,6 +252,7 @@ class Subscriptions:
             if request.subscribes:
                 self._unanswered(request)
         self._ask_late(now_s)
+        self._hold(now_s)
         due, size = self._refusals.take_due(now_s), self._strategy.limits.symbols_per_request
         for start in range(0, len(due), size):
             self._ask_again(Try(tuple(due[start : start + size]), self._requests.answers))

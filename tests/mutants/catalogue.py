@@ -296,6 +296,14 @@ MUTANTS = (
         LANES,
     ),
     Mutant(
+        "bad-symbol-spends-the-hour",
+        "a symbol that never heals may use up the link's requests of the hour",
+        "services/ingest/budget.py",
+        "self._bucket.capacity * (1.0 - 0.5 ** self._renewals(native, now_s))",
+        "0.0",
+        ("tests/unit/test_ingest_budget.py",),
+    ),
+    Mutant(
         "audit-always-agrees",
         "a snapshot that contradicts the book is taken for agreement",
         "hoga/domain/audit.py",

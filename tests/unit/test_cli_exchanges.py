@@ -48,6 +48,7 @@ def test_every_limit_is_shown_to_people(exchange: Exchange) -> None:
         str(limits.symbols_per_link),
         str(limits.symbols_per_request),
         f"{limits.messages_per_s:g}",
+        str(limits.requests_per_hour or "–"),
         f"{limits.connects_per_s * 60:g}",
         str(limits.connect_burst),
         *life,

@@ -114,7 +114,8 @@ class OkxStrategy(ConnectionStrategy):
     limits = Limits(
         symbols_per_link=29,  # "less than 30" deep books are recommended
         symbols_per_request=29,  # 64 KB documented; this is 2 KB
-        messages_per_s=2.0,  # 480 subscribe and unsubscribe requests an hour; pings do not count
+        messages_per_s=2.0,
+        requests_per_hour=480,  # to subscribe and unsubscribe; pings do not count
         connects_per_s=0.75,  # 3 for each address, which both codes and a second line of each may share
         idle_timeout_s=15.0,  # it answers our pings; the server closes after 30 s without data
         rest_weight_per_minute=600,  # 40 in 2 s for books and 20 for the lists, likewise shared
