@@ -18,15 +18,15 @@ class Pacer:
         """`rate` turns a second; `clock` gives monotonic nanoseconds."""
         if rate <= 0 or burst < 1:
             raise ValueError(f"a pacer needs a rate above 0 and a burst of at least 1, not {rate} and {burst}")
-        self._bucket = TokenBucket(burst, ceil(1e9 / rate))
+        self.bucket = TokenBucket(burst, ceil(1e9 / rate))
         self._clock = clock
         self._held_until_ns = 0
 
     def take(self) -> float:
         """Takes the next turn and says how many seconds to wait for it."""
         now_ns = self._clock()
-        wait_ns = self._bucket.wait_ns(now_ns)
-        self._bucket.take(now_ns)
+        wait_ns = self.bucket.wait_ns(now_ns)
+        self.bucket.take(now_ns)
         return wait_ns / 1e9
 
     async def wait(self) -> None:
@@ -40,7 +40,7 @@ class Pacer:
     def hold(self, seconds: float) -> None:
         """Nobody gets a turn for so long, not even who waits already; a longer hold in force stays."""
         self._held_until_ns = max(self._held_until_ns, self._clock() + ceil(seconds * 1e9))
-        self._bucket.leave(self._held_until_ns, 1)
+        self.bucket.leave(self._held_until_ns, 1)
 
     @property
     def held_s(self) -> float:

@@ -164,7 +164,7 @@ async def test_a_process_may_be_one_line_whatever_the_number_of_lines(venue, lin
         whole = ExchangeConnector(venue.exchange(), venue.settings())
         await whole.start()
         assert connector.parts.rest.budget.per_minute == whole.parts.rest.budget.per_minute / 2
-        assert connector._gate._interval == whole._gate._interval * 2
+        assert connector._gate.bucket.interval_ns == whole._gate.bucket.interval_ns * 2
         await whole.disconnect()
 
 
