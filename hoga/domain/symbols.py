@@ -37,10 +37,10 @@ class SymbolMap:
         if holder is None:
             self.by_native[instrument.native_symbol] = instrument
             self.by_symbol[instrument.symbol] = instrument
-        elif instrument.trading and not holder.trading:
+        elif instrument.phase.collected and not holder.phase.collected:
             # A delisted market may have left its symbol to a new one.
             del self.by_native[holder.native_symbol]
             del self.by_symbol[holder.symbol]
             self._add(instrument)
-        elif not (holder.trading and not instrument.trading):
+        elif not (holder.phase.collected and not instrument.phase.collected):
             self.collisions.append((holder, instrument))

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from hoga.domain.phases import Phase, Told
+
 Level = tuple[str, str]
 """(price, size) as decimal text; size zero deletes the level."""
 
@@ -77,7 +79,7 @@ class Instrument(msgspec.Struct, frozen=True):
     native_symbol: str
     base: str
     quote: str
-    trading: bool
+    phase: Phase = Phase.UNKNOWN
     kind: str = "spot"
     """"spot", "perpetual" or "dated"."""
     price_tick: str = ""
@@ -88,7 +90,23 @@ class Instrument(msgspec.Struct, frozen=True):
     """The base for linear contracts, the quote for inverse ones; empty where sizes are in base units."""
     korean_name: str = ""
     status: str = ""
-    """The exchange's own word for the status, shown to people; empty where it gives none."""
+    """The exchange's own word for the phase, shown to people; empty where it gives none."""
+    phase_until_ns: int = 0
+    """When the phase ends by itself and trading begins, by the wall clock; 0 where nobody says."""
+
+    @property
+    def trading(self) -> bool:
+        """Orders match, as far as the exchange says."""
+        return self.phase.matches
+
+    @property
+    def told(self) -> Told:
+        return Told(self.phase, self.status, self.native_symbol, self.phase_until_ns)
+
+    def at(self, now_ns: int) -> Instrument:
+        """As it is at a wall time: a phase that ends by itself may be over."""
+        told = self.told.at(now_ns)
+        return self if told.phase is self.phase else msgspec.structs.replace(self, phase=told.phase, phase_until_ns=0)
 
 
 class Turnover(msgspec.Struct, frozen=True):

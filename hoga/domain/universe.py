@@ -77,6 +77,7 @@ class Candidate:
     native_symbol: str
     quote: str
     trading: bool
+    """Or about to trade again: a phase that keeps its place."""
     turnover: Decimal | None
     unmeasured: str = ""
     """Why there is no turnover."""
@@ -112,7 +113,8 @@ def candidates(listed: SymbolMap, turnovers: Iterable[Turnover], rates: Mapping[
         turnover, rate = quoted.get(instrument.native_symbol), rates.get(instrument.quote)
         measured = None if turnover is None or rate is None else EXACT.multiply(turnover, rate)
         why = "no 24 h figures" if turnover is None else f"no rate for {instrument.quote}" if rate is None else ""
-        found.append(Candidate(symbol, instrument.native_symbol, instrument.quote, instrument.trading, measured, why))
+        native, collected = instrument.native_symbol, instrument.phase.collected
+        found.append(Candidate(symbol, native, instrument.quote, collected, measured, why))
     return found
 
 

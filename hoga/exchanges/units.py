@@ -24,6 +24,7 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns, is_zero
+from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Level, Turnover, Update
 from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, ConnectionStrategy, DataHandler, Heartbeat, Route, RouteKind
 from hoga.exchanges.decoding import EpochTime, check_levels, decode, json_string, raw_number
@@ -31,6 +32,8 @@ from hoga.exchanges.decoding import EpochTime, check_levels, decode, json_string
 _TICKETS = UUID("8f1f8f0e-5c5b-4a52-9d5e-4f3b7a2c6d10")
 _BOOK_MARKS = (b'"type":"orderbook"', b'"ty":"orderbook"')
 _CODE_MARKS = (b'"code":"', b'"cd":"')
+PHASES = {"ACTIVE": Phase.TRADING, "PREVIEW": Phase.PRE_OPEN, "DELISTED": Phase.UNLISTED}
+"""`market_state`, which tickers carry and lists (as of now) do not."""
 UNSEEN_HALT = "the list of markets has no status: one that is halted but still listed stays LIVE while frames come"
 """A blind spot of both: what is listed is taken for trading."""
 
@@ -89,6 +92,7 @@ class ErrorFrame(msgspec.Struct, gc=False):
 class ListedMarket(msgspec.Struct, gc=False):
     market: str
     korean_name: str = ""
+    market_state: str = ""
 
 
 class UnitTicker(msgspec.Struct, gc=False):
@@ -178,8 +182,9 @@ class UnitsHandler(DataHandler):
                             native_symbol=market.market,
                             base=base,
                             quote=quote,
-                            trading=True,
+                            phase=phase_of(PHASES, market.market_state),
                             korean_name=market.korean_name,
+                            status=market.market_state,
                         )
                     )
         return found

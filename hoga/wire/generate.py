@@ -28,6 +28,9 @@ def generate(target: Path) -> None:
     )
     if status != 0:
         raise RuntimeError(f"protoc failed with status {status}; its message stands above")
+    for path in (target / "orderbook" / "v1").glob("*_pb2.py*"):
+        # protoc imports from the root of the protos, which is no package of ours.
+        path.write_text(path.read_text().replace("from orderbook.v1 import ", "from . import "))
     for folder in (target, target / "orderbook", target / "orderbook" / "v1"):
         (folder / "__init__.py").write_text("")
 

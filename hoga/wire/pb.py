@@ -3,6 +3,7 @@
 from hoga.wire.generated.orderbook.v1.book_pb2 import BookEvent, BookReply, BookRequest, BookState, OrderBook
 from hoga.wire.generated.orderbook.v1.health_pb2 import Health
 from hoga.wire.generated.orderbook.v1.market_pb2 import Instrument, InstrumentList, Ticker, Universe
+from hoga.wire.generated.orderbook.v1.phase_pb2 import MarketPhase
 from hoga.wire.generated.orderbook.v1.raw_pb2 import (
     LinkState,
     LinkStatus,
@@ -27,6 +28,7 @@ __all__ = [
     "LinkStatus",
     "ListingReply",
     "ListingRequest",
+    "MarketPhase",
     "OrderBook",
     "RawFrame",
     "ReconnectRequest",

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def read(exchange: Exchange, reply: pb.ListingReply, time_ns: int) -> Listing:
         bodies = list(_unpack(packed, room))
         room -= sum(map(len, bodies))
         unpacked.append(bodies)
-    symbols = SymbolMap(exchange.handler.parse_instruments(unpacked[0]))
+    symbols = SymbolMap(one.at(time.time_ns()) for one in exchange.handler.parse_instruments(unpacked[0]))
     turnovers = exchange.handler.parse_tickers(unpacked[1])
     listing = Listing(symbols, turnovers, market_prices(symbols, turnovers, time_ns))
     if not listing.trading:

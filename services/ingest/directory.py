@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from hoga.domain.backoff import Backoff
 from hoga.domain.errors import FrameError, RestError, snippet
+from hoga.domain.phases import Phase
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument
 from hoga.exchanges.base import Exchange, RestRequest
@@ -34,6 +35,7 @@ MANY_SHARE = 0.1
 """Losing more markets at once than either is doubted."""
 DOUBT_S = 5.0
 MOST_PAGES = 20
+MOST_NAMED = 100
 PRIORITY = 0
 """Nothing works without the list: it goes before everything else."""
 
@@ -62,6 +64,8 @@ class Directory:
         self._failures = 0
         self._asked = asyncio.Event()
         self._doubted = False
+        self._named: set[str] = set()
+        """Words for a phase that nobody knows, and that were named in the log."""
         self.refresh_s = _refresh_s(exchange)
 
     @property
@@ -89,6 +93,12 @@ class Directory:
     def trading(self) -> list[Instrument]:
         return [instrument for instrument in self.symbols.by_native.values() if instrument.trading]
 
+    @property
+    def unknown_phases(self) -> list[Instrument]:
+        """Markets whose phase the exchange tells in a word that is not known."""
+        every = self.symbols.by_native.values()
+        return [instrument for instrument in every if instrument.phase is Phase.UNKNOWN and instrument.status]
+
     async def run(self) -> None:
         while True:
             pause_s = await self.fetch()
@@ -107,7 +117,8 @@ class Directory:
         """One attempt; 0, or the seconds after which to try again."""
         try:
             bodies = await self._bodies()
-            found = SymbolMap(await asyncio.to_thread(self._exchange.handler.parse_instruments, bodies))
+            listed = await asyncio.to_thread(self._exchange.handler.parse_instruments, bodies)
+            found = SymbolMap(instrument.at(time.time_ns()) for instrument in listed)
             if not found:
                 raise FrameError("shape", f"it lists nothing: {snippet(bodies[0] if bodies else b'')}")
         except (RestError, FrameError) as error:
@@ -159,6 +170,11 @@ class Directory:
                 )
         before, self.symbols, self.bodies = self.symbols, found, bodies
         self.fetched_s, self.fetched_ns, self.problem = time.monotonic(), time.time_ns(), ""
+        unknown = {one.status for one in self.unknown_phases} - self._named
+        if unknown and len(self._named) < MOST_NAMED:
+            self._named |= unknown
+            words = ", ".join(sorted(map(snippet, unknown)))
+            log.warning("%s: what these words say of a market is not known: %s", self._exchange.code, words)
         if before.by_native != found.by_native:
             log.info("%s: %d instruments, %d trading", self._exchange.code, len(found), len(self.trading))
         self._on_list()

@@ -25,6 +25,7 @@ SILENT = Gauge("hoga_ingest_silent_symbols", "Symbols subscribed a while ago tha
 REFUSED = Gauge("hoga_ingest_refused_symbols", "Symbols whose subscription the exchange refuses.", _EXCHANGE)
 HELD = Gauge("hoga_ingest_held_symbols", "Symbols whose fresh subscription waits for the hourly budget.", _EXCHANGE)
 REQUESTS = Counter("hoga_ingest_requests_total", "Requests sent to subscribe and unsubscribe.", _EXCHANGE)
+UNKNOWN_PHASES = Gauge("hoga_ingest_unknown_phases", "Markets with a status in a word that is not known.", _EXCHANGE)
 SNAPSHOTS = Counter("hoga_ingest_snapshots_total", "REST snapshots by result.", ("exchange", "result"))
 SNAPSHOT_QUEUE = Gauge("hoga_ingest_snapshot_queue", "Snapshots asked for and not here yet.", _EXCHANGE)
 REST_SECONDS = Histogram(
@@ -67,6 +68,7 @@ class Metrics:
         self._add_all(ODD, connector.oddities.counts)
         self._add_all(RECONNECTS, parts.pool.reconnects)
         self._add_all(SNAPSHOTS, parts.snapshots.counts)
+        UNKNOWN_PHASES.labels(code).set(len(parts.directory.unknown_phases))
         REST_USED.labels(code).set(parts.rest.stats.reported_weight)
         REST_CLOSED.labels(code).set(parts.rest.gate.remaining_s())
         SNAPSHOT_QUEUE.labels(code).set(len(parts.snapshots))

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot, Resubscribe
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
+from hoga.domain.phases import MarketPhases, Phase, Told
 from hoga.domain.types import Stamp, State
 from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
@@ -103,13 +104,14 @@ class Desk:
         self._audit_at_ns = 0
         self._lag = Lag()
         self._instruments: dict[str, pb.Instrument] = {}
+        self._phases = MarketPhases()
 
     def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
         """One raw frame of this exchange, taken from the bus at the wall time `time_ns`."""
         if not frame.symbol:
             self._between(frame, stamp)
             return
-        entry = self._entry(frame.symbol)
+        entry = self._entry(frame.symbol, stamp)
         if entry is None:
             return
         snapshot = frame.kind == pb.RawFrame.KIND_REST_SNAPSHOT
@@ -172,8 +174,9 @@ class Desk:
         return readable
 
     def instruments(self, message: pb.InstrumentList, stamp: Stamp) -> None:
-        """What the exchange lists now: halts, resumptions, contract sizes, and symbols that moved to another market."""
+        """What the exchange lists now: phases, contract sizes, and symbols that moved to another market."""
         self._instruments = {one.symbol: one for one in message.instruments}
+        self._phases.listed(map(_told, message.instruments), message.time_ns)
         for symbol, entry in list(self.entries.items()):
             if symbol in self._forget_at_ns:
                 continue  # nobody collects it: that is why it is halted
@@ -182,22 +185,26 @@ class Desk:
                 self._rename(entry, listed.native_symbol, stamp)
                 continue
             entry.instrument = listed
-            self._carry_out(entry, entry.keeper.halt(self._halted(symbol)))
+            self._take_phase(entry, stamp)
 
-    def _halted(self, symbol: str) -> str:
-        """Why the exchange does not trade a symbol; empty where it does, or nobody knows."""
-        listed = self._instruments.get(symbol)
-        if listed is None:
-            return f"{self.exchange.name} does not list the symbol (any more)" if self._instruments else ""
-        return (
-            "" if listed.trading else f"{self.exchange.name} has halted the symbol ({listed.status or 'not trading'})"
-        )
+    def _take_phase(self, entry: Entry, stamp: Stamp) -> None:
+        """What the exchange does with a symbol's orders now, where that is news. A book that nobody collects is halted
+        whatever it is."""
+        listed = self._instruments.get(entry.symbol)
+        told = self._phases.of(listed.native_symbol if listed is not None else entry.native, stamp.wall_ns)
+        if told == entry.told or entry.symbol in self._forget_at_ns:
+            return
+        changed = told.phase is not entry.told.phase
+        entry.told = told
+        self._carry_out(entry, entry.keeper.halt(told.reason))
+        if changed:
+            self._publisher.changed(entry)
 
     def _rename(self, entry: Entry, native: str, stamp: Stamp) -> None:
         """The symbol is another market now: its book begins anew, and what is left of the old one is not ours."""
         log.info("%s %s is %s now, it was %s", self.exchange.code, entry.symbol, native, entry.native)
         self._forget(entry.symbol)
-        fresh = self._entry(entry.symbol)
+        fresh = self._entry(entry.symbol, stamp)
         if fresh is not None:
             fresh.native, fresh.instrument = native, self._instruments.get(entry.symbol)
             if self.coverage.covers(entry.symbol):
@@ -219,6 +226,9 @@ class Desk:
         self._cover(self.coverage.tick(stamp.mono_ns), stamp)
         for symbol, actions in self.shelf.tick(stamp):
             self._carry_out(self.entries[symbol], actions)
+        for entry in self.entries.values():
+            if entry.told.until_ns:
+                self._take_phase(entry, stamp)
         self._audit_next(stamp)
         self._publisher.repeat_quiet(self.entries.values(), stamp.mono_ns)
         for symbol in [symbol for symbol, at_ns in self._forget_at_ns.items() if stamp.mono_ns >= at_ns]:
@@ -248,16 +258,16 @@ class Desk:
             entry.keeper.link_down(reason, stamp)
         return list(self.entries.values())
 
-    def _entry(self, symbol: str) -> Entry | None:
+    def _entry(self, symbol: str, stamp: Stamp) -> Entry | None:
         entry = self.entries.get(symbol)
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
             keeper = self.shelf.keeper(symbol)
             keeper.live_links = self.coverage.carriers(symbol)
-            keeper.halt(self._halted(symbol))
             if not self.coverage.covers(symbol):
                 keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
             entry = Entry(self.exchange, symbol, keeper, self._epoch, self._last_revisions.pop(symbol, 0))
             self.entries[symbol] = entry
+            self._take_phase(entry, stamp)
         return entry
 
     def _forget(self, symbol: str) -> None:
@@ -273,7 +283,7 @@ class Desk:
         for symbol in change.covered:
             if symbol in self._forget_at_ns:
                 self._forget(symbol)  # collected again: nothing of before counts
-            entry = self._entry(symbol)
+            entry = self._entry(symbol, stamp)
             if entry is not None:
                 self._cover_one(entry, stamp)
         for symbols, planned in ((change.moved, True), (change.fewer, False)):
@@ -320,3 +330,11 @@ class Desk:
         if level is not None:
             where = f"{self.exchange.code} {note.kind.name}"
             _limited.log(level, where, "%s %s: %s", self.exchange.code, entry.symbol, note.detail)
+
+
+def _told(listed: pb.Instrument) -> Told:
+    """The phase of a market in a list; an older ingest only says whether it trades."""
+    phase = Phase(listed.phase)
+    if phase is Phase.UNKNOWN and not listed.trading:
+        phase = Phase.HALTED
+    return Told(phase, listed.status, listed.native_symbol, listed.phase_until_ns)

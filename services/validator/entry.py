@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hoga.domain.bucket import TokenBucket
 from hoga.domain.keeper import Keeper
+from hoga.domain.phases import Phase, Told
 from hoga.exchanges.base import Exchange
 from hoga.wire import books, pb, subjects
 
@@ -31,6 +32,7 @@ class Entry:
         "published_state",
         "revision",
         "symbol",
+        "told",
     )
 
     def __init__(self, exchange: Exchange, symbol: str, keeper: Keeper, epoch: int, revision: int = 0) -> None:
@@ -43,6 +45,8 @@ class Entry:
         """The exchange's own id, known from the first frame."""
         self.instrument: pb.Instrument | None = None
         """As the exchange lists it, where that is known."""
+        self.told = Told(Phase.UNKNOWN)
+        """What the exchange does with its orders now, as far as it says."""
         self.revision = revision
         self.conflated = 0
         self.published_at_ns = 0
@@ -64,6 +68,7 @@ class Entry:
             verified=self.exchange.traits.verified,
             epoch=self.epoch,
             proven_levels=self.exchange.traits.proven_levels,
+            phase=int(self.told.phase),  # type: ignore[arg-type]
         )
         if self.instrument is not None and self.instrument.contract_size:
             message.contract_size = self.instrument.contract_size

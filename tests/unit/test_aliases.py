@@ -28,7 +28,7 @@ def candidate(symbol: str, turnover: int = 5) -> Candidate:
 
 
 def listed(*symbols: str) -> SymbolMap:
-    return SymbolMap([Instrument(symbol, symbol, *symbol.split("-"), True) for symbol in symbols])
+    return SymbolMap([Instrument(symbol, symbol, *symbol.split("-")) for symbol in symbols])
 
 
 def test_a_symbol_is_renamed_part_by_part_and_back() -> None:

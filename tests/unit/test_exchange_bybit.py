@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hoga.domain.errors import FrameError
+from hoga.domain.phases import Phase
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import NO_SEQ, Instrument, Update
 from hoga.exchanges import registry
@@ -214,10 +215,16 @@ def test_a_contract_is_taken_from_the_list() -> None:
     assert (found.contract_size, found.contract_currency) == ("", ""), "sizes are in units of the base"
 
 
-@pytest.mark.parametrize("status", ["PreLaunch", "Delivering", "Closed", "Settling", ""])
+@pytest.mark.parametrize("status", ["PreLaunch", "Delivering", "Closed"])
 def test_only_trading_is_trading(status: str) -> None:
     found = listed(status=status)
     assert (found.trading, found.status) == (False, status)
+
+
+@pytest.mark.parametrize("status", ["Settling", ""])
+def test_a_word_that_nobody_knows_takes_no_book_away(status: str) -> None:
+    found = listed(status=status)
+    assert (found.phase, found.trading, found.status) == (Phase.UNKNOWN, True, status)
 
 
 @pytest.mark.parametrize(

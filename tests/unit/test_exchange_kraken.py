@@ -10,6 +10,7 @@ import pytest
 
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
+from hoga.domain.phases import Phase
 from hoga.domain.types import NO_SEQ, Instrument, Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RestKind, RestMatch, Route, RouteKind
@@ -280,10 +281,10 @@ def test_instruments_take_their_names_from_wsname_and_their_steps_from_the_decim
     found = HANDLER.parse_instruments(SAMPLES["kraken"].instruments)
     assert found == [
         Instrument(
-            "BTC-USD", "BTC/USD", "BTC", "USD", True, price_tick="0.1", size_step="0.00000001", status="online"
+            "BTC-USD", "BTC/USD", "BTC", "USD", Phase.TRADING, price_tick="0.1", size_step="0.00000001", status="online"
         ),
         Instrument(
-            "DOGE-EUR", "DOGE/EUR", "DOGE", "EUR", False, price_tick="0.0000001", size_step="0.00000001",
+            "DOGE-EUR", "DOGE/EUR", "DOGE", "EUR", Phase.HALTED, price_tick="0.0000001", size_step="0.00000001",
             status="cancel_only",
         ),
     ]  # fmt: skip

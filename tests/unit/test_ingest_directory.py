@@ -10,6 +10,7 @@ import pytest
 
 from hoga.domain.backoff import Backoff
 from hoga.domain.errors import RestError
+from hoga.domain.phases import Phase
 from hoga.exchanges import upbit
 from hoga.exchanges.base import RestRequest
 from services.ingest.directory import Directory
@@ -140,7 +141,9 @@ class _Halted:
         return getattr(upbit.EXCHANGE.handler, name)
 
     def parse_instruments(self, bodies):
-        return [msgspec.structs.replace(i, trading=False) for i in upbit.EXCHANGE.handler.parse_instruments(bodies)]
+        return [
+            msgspec.structs.replace(i, phase=Phase.HALTED) for i in upbit.EXCHANGE.handler.parse_instruments(bodies)
+        ]
 
 
 async def test_a_symbol_that_does_not_trade_is_collected_with_a_warning(caplog):
@@ -152,6 +155,16 @@ async def test_a_symbol_that_does_not_trade_is_collected_with_a_warning(caplog):
     for _ in range(3):
         assert wishes.placed(found) == {"KRW-BTC": "BTC-KRW"}
     assert len([line for line in caplog.messages if "does not trade" in line]) == 1
+
+
+async def test_a_word_that_nobody_knows_is_named_once_and_takes_no_market_away(caplog):
+    body = msgspec.json.encode([{"market": "KRW-BTC", "market_state": "RESTING"}, {"market": "KRW-ETH"}])
+    found = directory(Rest(body))
+    for _ in range(3):
+        await found.fetch()
+    assert [one.native_symbol for one in found.unknown_phases] == ["KRW-BTC"]
+    assert {one.native_symbol for one in found.trading} == {"KRW-BTC", "KRW-ETH"}
+    assert len([line for line in caplog.messages if "RESTING" in line]) == 1
 
 
 def test_it_is_asked_every_minute_where_that_is_cheap():

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from hoga.domain.phases import Phase
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument
 from hoga.wire import pb, subjects
 from services.ingest.instruments import Instruments
 
-BTC = Instrument("BTC-USDT", "BTCUSDT", "BTC", "USDT", trading=True)
+BTC = Instrument("BTC-USDT", "BTCUSDT", "BTC", "USDT", Phase.TRADING)
 FULL = Instrument(
     symbol="ETH-USDT-261225",
     native_symbol="ETHUSDT_261225",
     base="ETH",
     quote="USDT",
-    trading=False,
+    phase=Phase.PRE_OPEN,
     kind="dated",
     price_tick="0.010",
     size_step="1",
@@ -23,6 +24,7 @@ FULL = Instrument(
     contract_currency="ETH",
     korean_name="이더리움",
     status="PRE_TRADING",
+    phase_until_ns=1_790_000_000_000_000_000,
 )
 
 
@@ -70,7 +72,7 @@ def test_it_is_published_at_every_change_and_only_then():
     world = World()
     world.lists(BTC)
     world.lists(BTC)
-    halted = msgspec.structs.replace(BTC, trading=False, status="BREAK")
+    halted = msgspec.structs.replace(BTC, phase=Phase.HALTED, status="BREAK")
     world.lists(halted)
     world.lists(halted, FULL)
     world.lists(FULL)

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from hoga.domain.errors import ConfigError
+from hoga.domain.phases import Phase
 from hoga.domain.rates import MarketPrice, amount, market_prices, rates
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument, Turnover
@@ -31,7 +32,7 @@ def symbols(selection: Selection) -> list[str]:
 
 def instrument(symbol: str, *, kind: str = "spot", trading: bool = True) -> Instrument:
     base, quote = symbol.split("-")[:2]
-    return Instrument(symbol, symbol.replace("-", ""), base, quote, trading, kind)
+    return Instrument(symbol, symbol.replace("-", ""), base, quote, Phase.TRADING if trading else Phase.HALTED, kind)
 
 
 def price(
@@ -180,7 +181,7 @@ class TestRates:
             [
                 instrument("BTC-USDT"),
                 instrument("ETH-USDT", kind="perpetual"),
-                Instrument("BTC-USDT-261225", "BTCUSDT_261225", "BTC", "USDT", True, "dated"),
+                Instrument("BTC-USDT-261225", "BTCUSDT_261225", "BTC", "USDT", Phase.TRADING, "dated"),
             ]
         )
         tickers = [

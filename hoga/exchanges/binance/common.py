@@ -18,6 +18,7 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
+from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
@@ -42,6 +43,25 @@ _QUOTES = (
     "GBP", "JPY", "AUD", "MXN", "ARS", "COP", "PLN", "RON", "UAH", "ZAR", "CZK", "IDR", "USD",
 )  # fmt: skip
 """Only for recordings without an instrument list; live symbols come from exchangeInfo."""
+
+PHASES = {
+    "TRADING": Phase.TRADING,
+    "PRE_TRADING": Phase.PRE_OPEN,
+    "PENDING_TRADING": Phase.PRE_OPEN,
+    "AUCTION_MATCH": Phase.AUCTION,
+    "CANCEL_ONLY": Phase.HALTED,
+    "HALT": Phase.HALTED,
+    "BREAK": Phase.HALTED,
+    "END_OF_DAY": Phase.HALTED,
+    "POST_TRADING": Phase.HALTED,
+    "PRE_DELIVERING": Phase.HALTED,
+    "DELIVERING": Phase.HALTED,
+    "PRE_SETTLE": Phase.HALTED,
+    "SETTLING": Phase.UNLISTED,
+    "DELIVERED": Phase.UNLISTED,
+    "CLOSE": Phase.UNLISTED,
+}
+"""`status` of spot, `status` or `contractStatus` of contracts. SETTLING lists perpetuals that were delisted."""
 
 
 class Depth(msgspec.Struct, gc=False):
@@ -274,6 +294,7 @@ class BinanceHandler(DataHandler):
 
 
 def _instrument(market: Market) -> Instrument:
+    status = market.status or market.contractStatus
     _, _, suffix = market.symbol.partition("_")
     dated = suffix.isdigit()
     symbol = f"{market.baseAsset}-{market.quoteAsset}"
@@ -284,9 +305,10 @@ def _instrument(market: Market) -> Instrument:
         native_symbol=market.symbol,
         base=market.baseAsset,
         quote=market.quoteAsset,
-        trading=(market.status or market.contractStatus) == "TRADING",
+        phase=phase_of(PHASES, status),
         kind="dated" if dated else ("perpetual" if market.contractType else "spot"),
         price_tick=tick,
         size_step=step,
         contract_size="" if market.contractSize is None else str(market.contractSize),
+        status=status,
     )

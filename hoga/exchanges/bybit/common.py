@@ -149,7 +149,7 @@ class BybitStrategy(ConnectionStrategy):
             return None  # whoever parses the body says what is wrong with it
         if not cursor:
             return None
-        (first,) = self.instruments_requests()
+        first = self.instruments_requests()[0]
         return RestRequest(f"{first.path}&cursor={quote(cursor, safe='%')}")
 
     def tickers_requests(self, natives: Sequence[str]) -> list[RestRequest]:

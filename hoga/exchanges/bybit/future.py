@@ -7,7 +7,7 @@ read the same way; we do not subscribe to them.
 
 from __future__ import annotations
 
-from hoga.exchanges.base import Exchange
+from hoga.exchanges.base import Exchange, RestRequest
 from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
 from hoga.exchanges.bybit.handler import BybitHandler, day_of, split_ending
 from hoga.exchanges.bybit.speak import BybitFutureDialect
@@ -17,6 +17,11 @@ class BybitFutureStrategy(BybitStrategy):
     category = "linear"
     categories = ("linear", "inverse")
     default_depth = 25
+
+    def instruments_requests(self) -> list[RestRequest]:
+        """Contracts before their launch, which may be in their auction, are listed only where they are asked for."""
+        (trading,) = super().instruments_requests()
+        return [trading, RestRequest(f"{trading.path}&status=PreLaunch")]
 
 
 class BybitFutureHandler(BybitHandler):

@@ -27,11 +27,26 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
+from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import NO_SEQ, Instrument, Turnover, Update
 from hoga.exchanges.base import BookStart, Continuity, DataHandler, Traits
 from hoga.exchanges.bybit.common import DEPTH, book_topic
 from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode
 
+PHASES = {
+    "Trading": Phase.TRADING,
+    "PreLaunch": Phase.PRE_OPEN,
+    "Delivering": Phase.HALTED,
+    "Closed": Phase.UNLISTED,
+    # Of a contract before its launch, the phase of its auction:
+    "NotStarted": Phase.PRE_OPEN,
+    "CallAuction": Phase.AUCTION,
+    "CallAuctionNoCancel": Phase.AUCTION,
+    "CrossMatching": Phase.AUCTION,
+    "ContinuousTrading": Phase.TRADING,
+    "Finished": Phase.UNLISTED,
+}
+"""`status` and `curAuctionPhase` of instruments; the latter says more where there is one."""
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 T = TypeVar("T")
@@ -65,12 +80,17 @@ class LotSizeFilter(msgspec.Struct, frozen=True, gc=False):
     """Of spot."""
 
 
+class PreListing(msgspec.Struct, gc=False):
+    curAuctionPhase: str = ""
+
+
 class Market(msgspec.Struct, gc=False):
     symbol: str
     baseCoin: str
     quoteCoin: str
     status: str = ""
-    """Trading, PreLaunch, Delivering, Closed …; by default only Trading ones are listed."""
+    """By default only Trading ones are listed."""
+    preListingInfo: PreListing | None = None
     contractType: str = ""
     """LinearPerpetual, LinearFutures, InversePerpetual, InverseFutures; spot has none."""
     deliveryTime: str = "0"
@@ -184,6 +204,7 @@ def _result(decoder: msgspec.json.Decoder[Answer[T]], body: bytes) -> T:
 
 
 def _instrument(market: Market) -> Instrument:
+    status = (market.preListingInfo and market.preListingInfo.curAuctionPhase) or market.status
     dated = market.contractType.endswith("Futures")
     inverse = market.contractType.startswith("Inverse")
     symbol = f"{market.baseCoin}-{market.quoteCoin}"
@@ -192,13 +213,13 @@ def _instrument(market: Market) -> Instrument:
         native_symbol=market.symbol,
         base=market.baseCoin,
         quote=market.quoteCoin,
-        trading=market.status == "Trading",
+        phase=phase_of(PHASES, status),
         kind="dated" if dated else ("perpetual" if market.contractType else "spot"),
         price_tick=market.priceFilter.tickSize,
         size_step=market.lotSizeFilter.qtyStep or market.lotSizeFilter.basePrecision,
         contract_size="1" if inverse else "",
         contract_currency=market.quoteCoin if inverse else "",
-        status=market.status,
+        status=status,
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
+from hoga.domain.phases import Phase
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.decoding import check_levels, decode
 from hoga.exchanges.times import rfc3339_ns
@@ -22,8 +23,20 @@ from hoga.exchanges.times import rfc3339_ns
 API = "/api/v3/brokerage/market"
 DEPTH = 250
 """Levels a side to ask for. No greatest limit is documented; 250 is the least that is told of."""
-_HALTS = ("trading_disabled", "is_disabled", "cancel_only")
-_NOTES = ("limit_only", "post_only", "auction_mode")
+PHASES = {
+    "delisted": Phase.UNLISTED,
+    "offline": Phase.HALTED,
+    "internal": Phase.HALTED,
+    "trading_disabled": Phase.HALTED,
+    "is_disabled": Phase.HALTED,
+    "view_only": Phase.HALTED,
+    "cancel_only": Phase.HALTED,
+    "auction_mode": Phase.AUCTION,
+    "post_only": Phase.POST_ONLY,
+    "limit_only": Phase.LIMIT_ONLY,
+    "online": Phase.TRADING,
+}
+"""`status` of products, and their flags. Several may hold: the first of this table counts."""
 
 
 class PriceLevel(msgspec.Struct, gc=False):
@@ -42,44 +55,57 @@ class BookAnswer(msgspec.Struct, gc=False):
     pricebook: PriceBook
 
 
-class Product(msgspec.Struct, gc=False):
-    product_id: str
-    base_currency_id: str = ""
-    quote_currency_id: str = ""
-    product_type: str = "SPOT"
-    alias: str | None = ""
+class Flags(msgspec.Struct, gc=False, kw_only=True):
+    """What may restrict a product, in every list and message of products."""
+
     status: str = ""
-    price: str = ""
-    approximate_quote_24h_volume: str = ""
-    price_increment: str = ""
-    quote_increment: str = ""
-    base_increment: str = ""
     trading_disabled: bool = False
     is_disabled: bool = False
+    view_only: bool = False
     cancel_only: bool = False
     limit_only: bool = False
     post_only: bool = False
     auction_mode: bool = False
 
+    @property
+    def words(self) -> list[str]:
+        """Those of `PHASES` that hold, in its order."""
+        return [word for word in PHASES if self.status == word or getattr(self, word, False) is True]
+
+    @property
+    def phase(self) -> Phase:
+        return next((PHASES[word] for word in self.words), Phase.UNKNOWN)
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        return ", ".join([self.status, *(word.replace("_", " ") for word in self.words if word != self.status)])
+
+
+class Product(Flags, gc=False):
+    product_id: str
+    base_currency_id: str = ""
+    quote_currency_id: str = ""
+    product_type: str = "SPOT"
+    alias: str | None = ""
+    price: str = ""
+    approximate_quote_24h_volume: str = ""
+    price_increment: str = ""
+    quote_increment: str = ""
+    base_increment: str = ""
+
 
 class ProProduct(
-    msgspec.Struct,
+    Flags,
     gc=False,
     rename={"product_id": "id", "base_currency_id": "base_currency", "quote_currency_id": "quote_currency"},
 ):
     product_id: str
     base_currency_id: str
     quote_currency_id: str
-    status: str = ""
     price_increment: str = ""
     quote_increment: str = ""
     base_increment: str = ""
-    trading_disabled: bool = False
-    is_disabled: bool = False
-    cancel_only: bool = False
-    limit_only: bool = False
-    post_only: bool = False
-    auction_mode: bool = False
 
 
 class Products(msgspec.Struct, gc=False):
@@ -150,14 +176,13 @@ def _own_books(listed: Products) -> list[Product]:
 
 
 def _instrument(product: Product | ProProduct) -> Instrument:
-    words = [name.replace("_", " ") for name in (*_HALTS, *_NOTES) if getattr(product, name)]
     return Instrument(
         symbol=f"{product.base_currency_id}-{product.quote_currency_id}",
         native_symbol=product.product_id,
         base=product.base_currency_id,
         quote=product.quote_currency_id,
-        trading=product.status == "online" and not any(getattr(product, name) for name in _HALTS),
+        phase=product.phase,
         price_tick=product.price_increment or product.quote_increment,
         size_step=product.base_increment,
-        status=", ".join([product.status, *words]),
+        status=product.said,
     )

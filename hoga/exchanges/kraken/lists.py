@@ -21,11 +21,23 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import MAX_CHARS, epoch_ns, text_of
+from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.decoding import check_levels, decode
 from hoga.exchanges.kraken.names import native_of, native_of_key
 
 Decimals = Annotated[int, msgspec.Meta(ge=0, le=18)]
+PHASES = {
+    "online": Phase.TRADING,
+    "reduce_only": Phase.TRADING,
+    "limit_only": Phase.LIMIT_ONLY,
+    "post_only": Phase.POST_ONLY,
+    "cancel_only": Phase.HALTED,
+    "maintenance": Phase.MAINTENANCE,
+    "work_in_progress": Phase.PRE_OPEN,
+    "delisted": Phase.UNLISTED,
+}
+"""`status` of pairs and, in the same words, `system` of the whole exchange. Nothing matches under cancel_only, post_only."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 _EXACT = Context(prec=2 * MAX_CHARS)
 
@@ -154,7 +166,7 @@ def _instrument(pair: Pair) -> Instrument:
         native_symbol=native,
         base=base,
         quote=quote,
-        trading=pair.status == "online",
+        phase=phase_of(PHASES, pair.status),
         price_tick=pair.tick_size or _step(pair.pair_decimals),
         size_step=_step(pair.lot_decimals),
         status=pair.status,

@@ -14,10 +14,26 @@ from decimal import Context, Decimal
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
+from hoga.domain.numbers import epoch_ns
+from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Turnover
 from hoga.exchanges.decoding import decode
 
 KINDS = {"SPOT": "spot", "SWAP": "perpetual", "FUTURES": "dated"}
+PHASES = {
+    "live": Phase.TRADING,
+    "preopen": Phase.PRE_OPEN,
+    "call_auction": Phase.AUCTION,
+    "pre_quote": Phase.PRE_OPEN,
+    "continuous_trading": Phase.TRADING,
+    "post_only": Phase.POST_ONLY,
+    "suspend": Phase.HALTED,
+    "rebase": Phase.HALTED,
+    "test": Phase.HALTED,
+    "expired": Phase.UNLISTED,
+}
+"""`state` of instruments, and `openType` of those that are live but do not trade continuously before `contTdSwTime`."""
+_OPENINGS = ("call_auction", "pre_quote")
 _PLAIN = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?\Z", re.ASCII)
 _EXACT = Context(prec=120)
 
@@ -35,6 +51,8 @@ class Listed(msgspec.Struct, gc=False):
     tickSz: str = ""
     lotSz: str = ""
     state: str = ""
+    openType: str = ""
+    contTdSwTime: str = ""
 
 
 class Listings(msgspec.Struct, gc=False):
@@ -62,7 +80,8 @@ def instruments(body: bytes) -> Iterator[Listed]:
 
 
 def instrument(listed: Listed, symbol: str) -> Instrument:
-    """A derivative whose contract value cannot be read is not called trading: nobody could tell what its sizes mean."""
+    """A derivative whose contract value cannot be read counts as halted: nobody could tell what its sizes mean."""
+    word, until_ns = opening(listed)
     base, quote, size, readable = listed.baseCcy, listed.quoteCcy, "", True
     if listed.instType != "SPOT":
         # Swaps and futures leave baseCcy and quoteCcy empty; the family may be BTC-USD_UM (margined in USD).
@@ -75,14 +94,23 @@ def instrument(listed: Listed, symbol: str) -> Instrument:
         native_symbol=listed.instId,
         base=base,
         quote=quote,
-        trading=listed.state == "live" and readable,
+        phase=phase_of(PHASES, word) if readable else Phase.HALTED,
         kind=KINDS[listed.instType],
         price_tick=listed.tickSz,
         size_step=listed.lotSz,
         contract_size=size,
         contract_currency=listed.ctValCcy if size else "",
-        status=listed.state if readable else f"{listed.state}, contract value unreadable",
+        status=word if readable else f"{word}, contract value unreadable",
+        phase_until_ns=until_ns,
     )
+
+
+def opening(listed: Listed) -> tuple[str, int]:
+    """The word for the phase of an instrument, and until when it holds, nanoseconds; 0 where nobody says. One that is
+    live may still be in the auction or the quoting that its continuous trading begins with."""
+    if listed.state == "live" and listed.openType in _OPENINGS and re.fullmatch("[0-9]{13}", listed.contTdSwTime):
+        return listed.openType, epoch_ns(int(listed.contTdSwTime))
+    return listed.state, 0
 
 
 def turnovers(body: bytes) -> Iterator[Turnover]:

@@ -1,3 +1,4 @@
+from . import phase_pb2 as _phase_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -25,7 +26,7 @@ BOOK_STATE_CROSSED: BookState
 BOOK_STATE_HALTED: BookState
 
 class OrderBook(_message.Message):
-    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason", "proven_levels", "contract_size", "contract_currency", "bid_size_text", "ask_size_text", "bid_price_text", "ask_price_text")
+    __slots__ = ("exchange", "symbol", "native_symbol", "state", "verified", "epoch", "revision", "sequence", "exchange_time_ns", "receive_time_ns", "publish_time_ns", "price_exponent", "size_exponent", "bid_price", "bid_size", "ask_price", "ask_size", "bids_known", "asks_known", "gap_count", "resync_count", "missing", "reason", "proven_levels", "contract_size", "contract_currency", "bid_size_text", "ask_size_text", "bid_price_text", "ask_price_text", "phase")
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +57,7 @@ class OrderBook(_message.Message):
     ASK_SIZE_TEXT_FIELD_NUMBER: _ClassVar[int]
     BID_PRICE_TEXT_FIELD_NUMBER: _ClassVar[int]
     ASK_PRICE_TEXT_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     native_symbol: str
@@ -86,7 +88,8 @@ class OrderBook(_message.Message):
     ask_size_text: _containers.RepeatedScalarFieldContainer[str]
     bid_price_text: _containers.RepeatedScalarFieldContainer[str]
     ask_price_text: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ..., proven_levels: _Optional[int] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., bid_size_text: _Optional[_Iterable[str]] = ..., ask_size_text: _Optional[_Iterable[str]] = ..., bid_price_text: _Optional[_Iterable[str]] = ..., ask_price_text: _Optional[_Iterable[str]] = ...) -> None: ...
+    phase: _phase_pb2.MarketPhase
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., state: _Optional[_Union[BookState, str]] = ..., verified: _Optional[bool] = ..., epoch: _Optional[int] = ..., revision: _Optional[int] = ..., sequence: _Optional[int] = ..., exchange_time_ns: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., publish_time_ns: _Optional[int] = ..., price_exponent: _Optional[int] = ..., size_exponent: _Optional[int] = ..., bid_price: _Optional[_Iterable[int]] = ..., bid_size: _Optional[_Iterable[int]] = ..., ask_price: _Optional[_Iterable[int]] = ..., ask_size: _Optional[_Iterable[int]] = ..., bids_known: _Optional[int] = ..., asks_known: _Optional[int] = ..., gap_count: _Optional[int] = ..., resync_count: _Optional[int] = ..., missing: _Optional[int] = ..., reason: _Optional[str] = ..., proven_levels: _Optional[int] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., bid_size_text: _Optional[_Iterable[str]] = ..., ask_size_text: _Optional[_Iterable[str]] = ..., bid_price_text: _Optional[_Iterable[str]] = ..., ask_price_text: _Optional[_Iterable[str]] = ..., phase: _Optional[_Union[_phase_pb2.MarketPhase, str]] = ...) -> None: ...
 
 class BookEvent(_message.Message):
     __slots__ = ("exchange", "symbol", "kind", "time_ns", "expected", "found", "count", "detail", "state", "frame")

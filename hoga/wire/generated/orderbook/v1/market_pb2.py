@@ -22,23 +22,24 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from . import phase_pb2 as orderbook_dot_v1_dot_phase__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19orderbook/v1/market.proto\x12\x0corderbook.v1\"\x97\x01\n\x06Ticker\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x15\n\rnative_symbol\x18\x03 \x01(\t\x12\x12\n\nlast_price\x18\x04 \x01(\t\x12\x16\n\x0equote_turnover\x18\x05 \x01(\t\x12\x17\n\x0f\x63ommon_turnover\x18\x06 \x01(\t\x12\x0f\n\x07time_ns\x18\x07 \x01(\x03\"\xf0\x01\n\x08Universe\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x03\x12\x17\n\x0f\x63ommon_currency\x18\x04 \x01(\t\x12-\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x1c.orderbook.v1.Universe.Entry\x12\x0e\n\x06listed\x18\x06 \x01(\r\x1aW\n\x05\x45ntry\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rnative_symbol\x18\x02 \x01(\t\x12\x17\n\x0f\x63ommon_turnover\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xed\x01\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rnative_symbol\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\r\n\x05quote\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0f\n\x07trading\x18\x06 \x01(\x08\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x12\n\nprice_tick\x18\x08 \x01(\t\x12\x11\n\tsize_step\x18\t \x01(\t\x12\x15\n\rcontract_size\x18\n \x01(\t\x12\x19\n\x11\x63ontract_currency\x18\x0b \x01(\t\x12\x13\n\x0bkorean_name\x18\x0c \x01(\t\"\x86\x01\n\x0eInstrumentList\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x03\x12\x10\n\x08instance\x18\x04 \x01(\t\x12-\n\x0binstruments\x18\x05 \x03(\x0b\x32\x18.orderbook.v1.Instrumentb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19orderbook/v1/market.proto\x12\x0corderbook.v1\x1a\x18orderbook/v1/phase.proto\"\x97\x01\n\x06Ticker\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x15\n\rnative_symbol\x18\x03 \x01(\t\x12\x12\n\nlast_price\x18\x04 \x01(\t\x12\x16\n\x0equote_turnover\x18\x05 \x01(\t\x12\x17\n\x0f\x63ommon_turnover\x18\x06 \x01(\t\x12\x0f\n\x07time_ns\x18\x07 \x01(\x03\"\xf0\x01\n\x08Universe\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x03\x12\x17\n\x0f\x63ommon_currency\x18\x04 \x01(\t\x12-\n\x07\x65ntries\x18\x05 \x03(\x0b\x32\x1c.orderbook.v1.Universe.Entry\x12\x0e\n\x06listed\x18\x06 \x01(\r\x1aW\n\x05\x45ntry\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rnative_symbol\x18\x02 \x01(\t\x12\x17\n\x0f\x63ommon_turnover\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\xaf\x02\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rnative_symbol\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\r\n\x05quote\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\x0f\n\x07trading\x18\x06 \x01(\x08\x12\x0e\n\x06status\x18\x07 \x01(\t\x12\x12\n\nprice_tick\x18\x08 \x01(\t\x12\x11\n\tsize_step\x18\t \x01(\t\x12\x15\n\rcontract_size\x18\n \x01(\t\x12\x19\n\x11\x63ontract_currency\x18\x0b \x01(\t\x12\x13\n\x0bkorean_name\x18\x0c \x01(\t\x12(\n\x05phase\x18\r \x01(\x0e\x32\x19.orderbook.v1.MarketPhase\x12\x16\n\x0ephase_until_ns\x18\x0e \x01(\x03\"\x86\x01\n\x0eInstrumentList\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0f\n\x07time_ns\x18\x03 \x01(\x03\x12\x10\n\x08instance\x18\x04 \x01(\t\x12-\n\x0binstruments\x18\x05 \x03(\x0b\x32\x18.orderbook.v1.Instrumentb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderbook.v1.market_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TICKER']._serialized_start=44
-  _globals['_TICKER']._serialized_end=195
-  _globals['_UNIVERSE']._serialized_start=198
-  _globals['_UNIVERSE']._serialized_end=438
-  _globals['_UNIVERSE_ENTRY']._serialized_start=351
-  _globals['_UNIVERSE_ENTRY']._serialized_end=438
-  _globals['_INSTRUMENT']._serialized_start=441
-  _globals['_INSTRUMENT']._serialized_end=678
-  _globals['_INSTRUMENTLIST']._serialized_start=681
-  _globals['_INSTRUMENTLIST']._serialized_end=815
+  _globals['_TICKER']._serialized_start=70
+  _globals['_TICKER']._serialized_end=221
+  _globals['_UNIVERSE']._serialized_start=224
+  _globals['_UNIVERSE']._serialized_end=464
+  _globals['_UNIVERSE_ENTRY']._serialized_start=377
+  _globals['_UNIVERSE_ENTRY']._serialized_end=464
+  _globals['_INSTRUMENT']._serialized_start=467
+  _globals['_INSTRUMENT']._serialized_end=770
+  _globals['_INSTRUMENTLIST']._serialized_start=773
+  _globals['_INSTRUMENTLIST']._serialized_end=907
 # @@protoc_insertion_point(module_scope)

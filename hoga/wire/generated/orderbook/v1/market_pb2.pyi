@@ -1,3 +1,4 @@
+from . import phase_pb2 as _phase_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -52,7 +53,7 @@ class Universe(_message.Message):
     def __init__(self, exchange: _Optional[str] = ..., revision: _Optional[int] = ..., time_ns: _Optional[int] = ..., common_currency: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[Universe.Entry, _Mapping]]] = ..., listed: _Optional[int] = ...) -> None: ...
 
 class Instrument(_message.Message):
-    __slots__ = ("symbol", "native_symbol", "base", "quote", "kind", "trading", "status", "price_tick", "size_step", "contract_size", "contract_currency", "korean_name")
+    __slots__ = ("symbol", "native_symbol", "base", "quote", "kind", "trading", "status", "price_tick", "size_step", "contract_size", "contract_currency", "korean_name", "phase", "phase_until_ns")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     NATIVE_SYMBOL_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +66,8 @@ class Instrument(_message.Message):
     CONTRACT_SIZE_FIELD_NUMBER: _ClassVar[int]
     CONTRACT_CURRENCY_FIELD_NUMBER: _ClassVar[int]
     KOREAN_NAME_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    PHASE_UNTIL_NS_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     native_symbol: str
     base: str
@@ -77,7 +80,9 @@ class Instrument(_message.Message):
     contract_size: str
     contract_currency: str
     korean_name: str
-    def __init__(self, symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., base: _Optional[str] = ..., quote: _Optional[str] = ..., kind: _Optional[str] = ..., trading: _Optional[bool] = ..., status: _Optional[str] = ..., price_tick: _Optional[str] = ..., size_step: _Optional[str] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., korean_name: _Optional[str] = ...) -> None: ...
+    phase: _phase_pb2.MarketPhase
+    phase_until_ns: int
+    def __init__(self, symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., base: _Optional[str] = ..., quote: _Optional[str] = ..., kind: _Optional[str] = ..., trading: _Optional[bool] = ..., status: _Optional[str] = ..., price_tick: _Optional[str] = ..., size_step: _Optional[str] = ..., contract_size: _Optional[str] = ..., contract_currency: _Optional[str] = ..., korean_name: _Optional[str] = ..., phase: _Optional[_Union[_phase_pb2.MarketPhase, str]] = ..., phase_until_ns: _Optional[int] = ...) -> None: ...
 
 class InstrumentList(_message.Message):
     __slots__ = ("exchange", "revision", "time_ns", "instance", "instruments")
