@@ -29,6 +29,8 @@ CHEAP_SHARE = 0.02
 """The share of the exchange's REST budget that refreshing every `REFRESH_S` may cost."""
 DEAR_REFRESH_S = 300.0
 ASK_SPACING_S = 60.0
+URGENT_SPACING_S = 10.0
+"""The same where a phase of a market may have changed, if the list is cheap."""
 RETRY = Backoff(1.0, 60.0)
 MANY = 20
 MANY_SHARE = 0.1
@@ -63,6 +65,7 @@ class Directory:
         self._backoff = backoff
         self._failures = 0
         self._asked = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._doubted = False
         self._named: set[str] = set()
         """Words for a phase that nobody knows, and that were named in the log."""
@@ -72,9 +75,11 @@ class Directory:
     def loaded(self) -> bool:
         return self.fetched_s > 0
 
-    def ask(self) -> None:
-        """Somebody needs the list as it is now: fetch it soon."""
+    def ask(self, *, urgent: bool = False) -> None:
+        """Somebody needs the list as it is now: fetch it soon. `urgent`: books wait for it."""
         self._asked.set()
+        if urgent:
+            self._urgent.set()
 
     def native(self, symbol: str, hint: str = "") -> str | None:
         """The native id of a canonical symbol. `hint` (from the universe) serves until there is a list."""
@@ -106,12 +111,12 @@ class Directory:
                 await asyncio.sleep(pause_s)
                 continue
             self._asked.clear()
+            self._urgent.clear()
             spacing_s = min(ASK_SPACING_S, self.refresh_s)
-            await asyncio.sleep(spacing_s)
-            try:
-                await asyncio.wait_for(self._asked.wait(), self.refresh_s - spacing_s)
-            except TimeoutError:
-                continue
+            urgent_s = min(URGENT_SPACING_S, spacing_s) if self.refresh_s == REFRESH_S else spacing_s
+            await asyncio.sleep(urgent_s)
+            if not await _set_within(self._urgent, spacing_s - urgent_s):
+                await _set_within(self._asked, self.refresh_s - spacing_s)
 
     async def fetch(self) -> float:
         """One attempt; 0, or the seconds after which to try again."""
@@ -178,6 +183,14 @@ class Directory:
         if before.by_native != found.by_native:
             log.info("%s: %d instruments, %d trading", self._exchange.code, len(found), len(self.trading))
         self._on_list()
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _refresh_s(exchange: Exchange) -> float:

@@ -127,7 +127,7 @@ class Rpc:
         parts, strategy = self._connector.parts, self._connector.exchange.strategy
         if not parts.directory.loaded:
             return pb.ListingReply(error=f"the instruments of {self._code} are not known: {parts.directory.problem}")
-        parts.directory.ask()  # whoever asks next is told of today's listings and halts
+        parts.directory.ask(urgent=request.phases)  # whoever asks next is told of today's listings and halts
         instruments = parts.directory.bodies if request.instruments else []
         tickers = []
         if request.tickers:

@@ -320,6 +320,8 @@ class Desk:
                     self._meters.fact(kind, count)
                     self._publisher.announce(entry, action, frame)
                     self._log(entry, action)
+                    if entry.told.phase.matches and _is_crossed(action):
+                        self._mender.phases(self.exchange.code)
                 case RequestSnapshot(priority=priority):
                     self._mender.snapshot(self.exchange.code, entry.symbol, priority)
                 case Resubscribe(link=link):
@@ -330,6 +332,11 @@ class Desk:
         if level is not None:
             where = f"{self.exchange.code} {note.kind.name}"
             _limited.log(level, where, "%s %s: %s", self.exchange.code, entry.symbol, note.detail)
+
+
+def _is_crossed(note: Note) -> bool:
+    """A book, or a snapshot that was not taken for it, has a bid at or above an ask."""
+    return note.kind is FactKind.CROSSED or (note.kind is FactKind.REJECTED and note.detail.startswith("crossed:"))
 
 
 def _told(listed: pb.Instrument) -> Told:

@@ -17,6 +17,8 @@ from services.validator.metrics import Meters
 MAX_ASKING = 1024
 TIMEOUT_S = 3.0
 AGAIN_S = 0.25
+PHASES_S = 5.0
+"""Least time between two requests for the phases of an exchange's markets."""
 log = logging.getLogger(__name__)
 
 
@@ -25,6 +27,7 @@ class Mender:
         self._bus = bus
         self._meters = meters
         self._asking: dict[tuple[str, str, str, bytes], asyncio.Task[None]] = {}
+        self._phases_asked_s: dict[str, float] = {}
         self._limited = RateLimited(log, interval_s=10.0)
 
     def snapshot(self, exchange: str, symbol: str, priority: int) -> None:
@@ -35,6 +38,13 @@ class Mender:
     def resubscribe(self, exchange: str, symbol: str, link: str = "") -> None:
         """Asks for a fresh in-band snapshot, over `link` where one is named."""
         self._ask("resubscribe", exchange, symbol, pb.ResubscribeRequest(symbol=symbol, link=link).SerializeToString())
+
+    def phases(self, exchange: str) -> None:
+        """Asks for the list of markets as it is now: a book that looks wrong may be right in an auction."""
+        now_s = time.monotonic()
+        if now_s - self._phases_asked_s.get(exchange, -PHASES_S) >= PHASES_S:
+            self._phases_asked_s[exchange] = now_s
+            self._ask("listing", exchange, "", pb.ListingRequest(phases=True).SerializeToString())
 
     def _ask(self, method: str, exchange: str, symbol: str, payload: bytes) -> None:
         key = (method, exchange, symbol, payload)
@@ -55,8 +65,8 @@ class Mender:
             )
 
     async def _deliver(self, subject: str, payload: bytes) -> str:
-        """The answer's error, empty where the request was accepted. Ingest may just be coming back to the bus, as after
-        a restart of it: while nobody answers the request is repeated for a moment."""
+        """The answer's error (every reply has it in the same field), empty where the request was accepted. Ingest may
+        just be coming back to the bus, as after a restart: while nobody answers it is asked again for a moment."""
         give_up_s = time.monotonic() + TIMEOUT_S
         while True:
             try:

@@ -55,7 +55,7 @@ class ExchangeMeters:
         self._facts = {kind: FACTS.labels(code, kind.name.lower()) for kind in FactKind}
         self._latency = LATENCY.labels(code)
         self._states = {state: STATES.labels(code, state.name) for state in State}
-        self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe")}
+        self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe", "listing")}
         self._refused = REFUSED.labels(code)
         self._foreign = FOREIGN.labels(code)
         self._checked = {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}

@@ -32,7 +32,7 @@ def record(code: str, *, turns: int = 60, restart_at: int = -1) -> Records:
     line = Line(dialect, market)
     natives = [listing.native for listing in market.listings()]
     url = exchange.strategy.ws_url(exchange.strategy.endpoints)
-    (request,) = exchange.strategy.instruments_requests()
+    request = exchange.strategy.instruments_requests()[0]
     path, _, query = request.path.partition("?")
     call = Call(path, dict(pair.split("=") for pair in query.split("&")), "a", line.stamp)
     found: Records = []

@@ -90,6 +90,22 @@ async def test_it_is_fetched_for_ever_and_then_again_when_asked(monkeypatch):
         task.cancel()
 
 
+@pytest.mark.parametrize(("urgent", "fetched"), [(True, 2), (False, 1)])
+async def test_it_is_fetched_sooner_where_books_wait_for_it(monkeypatch, urgent, fetched):
+    monkeypatch.setattr("services.ingest.directory.URGENT_SPACING_S", 0.01)
+    lists = asyncio.Event()
+    rest = Rest(listing("KRW-BTC"))
+    found = Directory(upbit.EXCHANGE, rest, lists.set)
+    task = asyncio.create_task(found.run())
+    try:
+        await asyncio.wait_for(lists.wait(), 10)
+        found.ask(urgent=urgent)
+        await asyncio.sleep(0.3)
+        assert len(rest.requests) == fetched
+    finally:
+        task.cancel()
+
+
 async def test_two_markets_that_claim_one_symbol_are_both_named_once(caplog):
     found = directory(Rest(listing("KRW-BTC", "KRW-ETH", "KRW-BTC")))
     await found.fetch()

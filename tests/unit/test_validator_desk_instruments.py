@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import State
 from hoga.wire import packing, pb, subjects
 from tests.unit.test_validator_desk import NOW_MS, World, upbit
@@ -217,6 +218,55 @@ class TestInstruments:
         desk = world.validator.desks["upbit"]
         desk.tick(world.ctx.now()._replace(mono_ns=world.ctx.now().mono_ns + 61_000_000_000))
         assert "BTC-KRW" not in desk.entries
+
+    async def test_the_phase_is_published_with_the_book(self, world) -> None:
+        listed(world, ("BTC-KRW", "KRW-BTC", True), phase=Phase.LIMIT_ONLY)
+        world.link()
+        world.raw(upbit(100, 110))
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.LIVE, Phase.LIMIT_ONLY)
+        listed(world, ("BTC-KRW", "KRW-BTC", False), phase=Phase.POST_ONLY, status="post_only")
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.HALTED, Phase.POST_ONLY)
+        assert "post_only" in world.newest().reason
+        listed(world, ("BTC-KRW", "KRW-BTC", True), phase=Phase.TRADING)
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.LIVE, Phase.TRADING)
+
+    async def test_a_phase_that_a_later_version_knows_halts_nobody(self, world) -> None:
+        listed(world, ("BTC-KRW", "KRW-BTC", True), phase=99)
+        world.link()
+        world.raw(upbit(100, 110))
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.LIVE, Phase.UNKNOWN)
+
+    async def test_a_phase_that_ends_by_itself_ends_without_a_word(self, world) -> None:
+        now = world.ctx.now()
+        until_ns = now.wall_ns + 3_600_000_000_000
+        listed(world, ("BTC-KRW", "KRW-BTC", False), phase=Phase.AUCTION, phase_until_ns=until_ns)
+        world.link()
+        world.raw(upbit(100, 110))
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.HALTED, Phase.AUCTION)
+        world.validator.desks["upbit"].tick(now._replace(wall_ns=until_ns))
+        await world.settle()
+        assert (world.state(), Phase(world.newest().phase)) == (State.LIVE, Phase.TRADING)
+
+    async def test_a_book_that_crosses_asks_for_the_phases_of_its_exchange_and_not_again_and_again(self, world) -> None:
+        asked = []
+
+        async def list_(_subject: str, payload: bytes) -> bytes:
+            asked.append(pb.ListingRequest.FromString(payload))
+            return pb.ListingReply().SerializeToString()
+
+        await world.bus.serve(subjects.rpc("listing", "coinbase"), list_)
+        await begun(world)
+        assert not asked
+        for number in (3, 4, 5):
+            frame = level2(number, "BTC-USD", kind="snapshot").replace(b'"99"', b'"102"')
+            world.raw(frame, link_seq=number - 1, **BTC)
+        await world.settle()
+        assert [request.phases for request in asked] == [True]
 
     async def test_the_size_of_a_contract_is_published_with_the_book(self, world) -> None:
         listed(world, ("BTC-KRW", "KRW-BTC", True), contract_size="0.01", contract_currency="BTC")

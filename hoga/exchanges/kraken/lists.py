@@ -37,7 +37,7 @@ PHASES = {
     "work_in_progress": Phase.PRE_OPEN,
     "delisted": Phase.UNLISTED,
 }
-"""`status` of pairs and, in the same words, `system` of the whole exchange. Nothing matches under cancel_only, post_only."""
+"""`status` of pairs and `system` of the exchange. Nothing matches under cancel_only and post_only."""
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?\Z")
 _EXACT = Context(prec=2 * MAX_CHARS)
 

@@ -133,12 +133,14 @@ class RpcReply(_message.Message):
     def __init__(self, error: _Optional[str] = ...) -> None: ...
 
 class ListingRequest(_message.Message):
-    __slots__ = ("instruments", "tickers")
+    __slots__ = ("instruments", "tickers", "phases")
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
     TICKERS_FIELD_NUMBER: _ClassVar[int]
+    PHASES_FIELD_NUMBER: _ClassVar[int]
     instruments: bool
     tickers: bool
-    def __init__(self, instruments: _Optional[bool] = ..., tickers: _Optional[bool] = ...) -> None: ...
+    phases: bool
+    def __init__(self, instruments: _Optional[bool] = ..., tickers: _Optional[bool] = ..., phases: _Optional[bool] = ...) -> None: ...
 
 class ListingReply(_message.Message):
     __slots__ = ("error", "instruments", "tickers")
