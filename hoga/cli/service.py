@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,11 @@ def run(args: argparse.Namespace) -> int:
         env["HOGA_CONFIG"] = str(args.config)
     sys.stdout.flush()
     os.execve(command[0], command, env)  # noqa: S606 - the point of the command
+
+
+def emulated() -> list[str]:
+    """Codes of the exchanges that the simulator can play; asked of it, found by name as every service is."""
+    return list(import_module("services.simulator.venues.registry").emulated())
 
 
 def available() -> list[str]:

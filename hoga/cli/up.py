@@ -27,8 +27,10 @@ from hoga.cli.options import settings_of, whole
 from hoga.cli.plan import Wishes, children, ingest_name
 from hoga.cli.progress import Share, complaints, ready, shares, waiting_text
 from hoga.cli.reporter import Reporter
+from hoga.cli.service import emulated
 from hoga.cli.supervisor import Supervisor, accepts
 from hoga.client import Client, State
+from hoga.domain.errors import ConfigError
 from hoga.exchanges import registry
 from hoga.runtime.config import MonitorSettings, NatsSettings, Settings, SimulatorSettings
 
@@ -65,8 +67,21 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     codes = list(dict.fromkeys(registry.get(code).code for code in args.exchange or registry.supported()))
+    if args.simulate:
+        codes = _simulated(codes, named=bool(args.exchange))
     with tempfile.TemporaryDirectory(prefix="hoga-up-", ignore_cleanup_errors=True) as folder:
         return asyncio.run(_up(args, settings, codes, Path(folder)))
+
+
+def _simulated(codes: Sequence[str], *, named: bool) -> list[str]:
+    """Those that the simulator can play; ConfigError where one that it cannot was asked for by name."""
+    known = emulated()
+    without = [code for code in codes if code not in known]
+    if without and named:
+        raise ConfigError(f"{', '.join(without)}: no emulator, so not to be simulated; known: {', '.join(known)}")
+    if without:
+        print(f"not simulated, for want of an emulator: {', '.join(without)}")
+    return [code for code in codes if code in known]
 
 
 @dataclass(frozen=True, slots=True)

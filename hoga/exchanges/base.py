@@ -8,13 +8,12 @@ exchange asks `traits` and `limits`, never the name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
 from hoga.domain.checksum import Checksum as Checksum
 from hoga.domain.types import Instrument, Turnover, Update
-from hoga.exchanges.dialect import Dialect, MarketPort
 
 
 class Continuity(Enum):
@@ -274,8 +273,6 @@ class Exchange:
     handler: DataHandler
     hosts: tuple[str, ...]
     """Host names (or suffixes beginning with a dot) by which a recording is recognised."""
-    speak: Callable[[MarketPort, int], Dialect]
-    """(market, seed) -> the exchange's side of its protocol, for the simulator."""
     documentation: str = ""
 
     @property

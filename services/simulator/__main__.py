@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from hoga.domain.errors import ConfigError
-from hoga.exchanges.registry import supported
 from hoga.runtime.config import SimulatorSettings
 from hoga.runtime.service import ServiceContext, run_service
 from services.simulator import metrics
@@ -29,6 +28,7 @@ from services.simulator.proxy import FaultProxy
 from services.simulator.scenario import load
 from services.simulator.server import SimulatorServer
 from services.simulator.tape import Tape, speed_of
+from services.simulator.venues.registry import emulated, get
 
 log = logging.getLogger(__name__)
 HEALTH_S = 1.0
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--port", type=int, help="instead of simulator.port; 0: any free one, logged")
     add("--symbols", type=int, help="markets of each exchange, instead of simulator.symbols")
     add("--rate", type=float, help="frames a second of a busy market, instead of simulator.rate")
-    add("--exchanges", default=",".join(supported()), help="which, comma separated")
+    add("--exchanges", default=",".join(emulated()), help="which, comma separated")
     add("--quiet", type=float, default=usual.quiet, help="share of markets that hardly move")
     add("--burst-factor", type=int, default=usual.burst_factor, help="1: no bursts")
     add("--changes", type=float, default=usual.changes, help="mean level changes of a frame")
@@ -96,10 +96,10 @@ async def _play(player: Player) -> None:
 def options_of(settings: SimulatorSettings, args: argparse.Namespace) -> Options:
     _check(args)
     exchanges = tuple(code.strip() for code in args.exchanges.split(",") if code.strip())
-    unknown = [code for code in exchanges if code not in supported()]
-    if unknown or not exchanges:
-        known = ", ".join(supported())
-        raise ConfigError(f"--exchanges {args.exchanges!r}: unknown {', '.join(unknown)}; known: {known}")
+    if not exchanges:
+        raise ConfigError(f"--exchanges {args.exchanges!r}: none named; known: {', '.join(emulated())}")
+    for code in exchanges:
+        get(code)
     return Options(
         host=settings.host,
         port=settings.port if args.port is None else args.port,

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hoga.exchanges import registry
-from hoga.exchanges.dialect import Answer, Call
 from services.simulator.faults import RestFault
 from services.simulator.link import Link, wire
 from services.simulator.manglers import MANGLERS, off_by_one
 from services.simulator.market_deeds import Deed, MarketDeeds
 from services.simulator.tcp_deeds import TcpDeeds
+from services.simulator.venues.base import Answer, Call
 
 if TYPE_CHECKING:
     from services.simulator.desk import Desk
@@ -62,7 +62,7 @@ class Faults(MarketDeeds, TcpDeeds):
     def inject(self, code: str, native: str, payload: str) -> Deed:
         """An extra frame, now, to every subscriber of a market."""
         venue = self._venue(code)
-        frame = wire(payload.encode(), 2 if venue.dialect.binary else 1)
+        frame = wire(payload.encode(), 2 if venue.emulator.binary else 1)
         links = [link for link in venue.links if any(topic.native == native for topic in link.topics)]
         for link in links:
             link.send(frame)

@@ -1,8 +1,8 @@
-"""The side of an exchange that its clients see: links, the dialect's conversations, who is subscribed to what.
+"""The side of an exchange that its clients see: links, the emulator's conversations, who is subscribed to what.
 
 Rules it keeps:
 1. A frame's bytes are made once per topic and shared by all its subscribers; only where frames carry a number of the
-   connection (`Dialect.per_link`) each link gets its own.
+   connection (`Emulator.per_link`) each link gets its own.
 2. Subscriptions are the session's; the desk only mirrors them.
 3. Faults strike between rendering and sending: the market and the truth never know. A frame that a fault loses has had
    its number of the connection; one that is held back gets it when it leaves.
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import Action, Answer, Call, Close, Dialect, Ping, Send, SendFirst, Topic
 from services.simulator.faults import FrameFaults, Package
 from services.simulator.link import BINARY, CLOSE_WAIT_S, PING, PONG, TEXT, Link, wire
+from services.simulator.venues.base import Action, Answer, Call, Close, Emulator, Ping, Send, SendFirst, Topic
 
 
 @dataclass(slots=True)
@@ -38,17 +38,17 @@ class Counts:
 
 
 class Desk(ABC):
-    def __init__(self, code: str, dialect: Dialect, clock: Callable[[], Stamp], most_unsent: int) -> None:
-        self.code, self.dialect, self.clock = code, dialect, clock
+    def __init__(self, code: str, emulator: Emulator, clock: Callable[[], Stamp], most_unsent: int) -> None:
+        self.code, self.emulator, self.clock = code, emulator, clock
         self.links: set[Link] = set()
         self.counts = Counts()
         self.faults = FrameFaults()
-        self.stamps = dialect.per_link
+        self.stamps = emulator.per_link
         """Whether frames get a number of the connection."""
         self._most_unsent = most_unsent
         self._subscribers: dict[str, dict[Topic, set[Link]]] = {}
         """By native id and topic; never an empty set."""
-        self._opcode = BINARY if dialect.binary else TEXT
+        self._opcode = BINARY if emulator.binary else TEXT
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._laters = 0
         self._held: dict[str, list[list[tuple[set[Link], bytes]]]] = {}
@@ -126,7 +126,7 @@ class Desk(ABC):
 
     def send_first(self, link: Link, topic: Topic) -> None:
         """The present book, as the first frame of a new subscription."""
-        self.send_one(link, self.dialect.first(topic))
+        self.send_one(link, self.emulator.first(topic))
 
     # links
 

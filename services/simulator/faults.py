@@ -9,9 +9,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from hoga.exchanges.dialect import Answer
 from services.simulator.link import Link
 from services.simulator.manglers import truncated
+from services.simulator.venues.base import Answer
 
 Package = list[tuple[Iterable[Link], bytes]]
 """One frame of a market in its forms: (subscribers, payload)."""

@@ -12,13 +12,13 @@ from __future__ import annotations
 from math import log
 from random import Random
 
-from hoga.exchanges.dialect import Day, IdStyle
 from services.simulator.book import ASK, BID, TrueBook
 from services.simulator.ids import Ids
 from services.simulator.listings import Spec
 from services.simulator.options import Options
 from services.simulator.path import PricePath
 from services.simulator.retick import Finer
+from services.simulator.venues.base import Day, IdStyle
 
 _FEWEST = 4
 _MOST_EATEN = 40

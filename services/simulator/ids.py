@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hoga.exchanges.dialect import IdStyle
+from services.simulator.venues.base import IdStyle
 
 _SHARED_START = 5_123_107_832_006
 _HOLES = 60

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import pack
 from typing import Protocol
 
-from hoga.exchanges.dialect import Session, Topic
+from services.simulator.venues.base import Session, Topic
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 CLOSE_WAIT_S = 2.0

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from math import floor, log10
 from zlib import crc32
 
-from hoga.exchanges.dialect import Catalogue, Listing
 from services.simulator.assets import CHINESE, KRW_PER_USD, REAL, Asset, invented
 from services.simulator.path import Premium
 from services.simulator.ticks import TickTable, banded, flat
+from services.simulator.venues.base import Catalogue, Listing
 
 DELIVERY = "261225"
 _DELIVERY_MS = 1798185600000  # 2026-12-25 08:00 UTC

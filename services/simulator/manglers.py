@@ -35,8 +35,8 @@ def _first_number(value: bytes) -> Mangle:
 
 
 def _wrong_symbol(payload: bytes, native: str) -> bytes:
-    """Names a market that does not exist in place of its own, where the id stands as a whole value."""
-    return payload.replace(f'"{native}"'.encode(), b'"NOPE"')
+    """Names a market that does not exist in place of its own, wherever the id stands."""
+    return payload.replace(native.encode(), b"NOPE")
 
 
 MANGLERS: dict[str, Mangle] = {

@@ -1,6 +1,6 @@
 """One seeded synthetic market for all exchanges, and the truth about every book in it. Pure: time comes in.
 
-What an exchange lists, how it numbers and how it frames comes from its dialect; no exchange is known here by name.
+What an exchange lists, how it numbers and how it frames comes from its emulator; no exchange is known here by name.
 
 Rules it keeps:
 1. Every change has an id, by the exchange's `IdStyle`; every frame's ids follow from them.
@@ -15,8 +15,6 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from hoga.exchanges import registry
-from hoga.exchanges.dialect import BookView, Day, IdStyle, IntLevel, Listing, fixed, rescale
 from services.simulator.assets import CHINESE, REAL, Asset, invented
 from services.simulator.generator import Generator
 from services.simulator.ids import Ids
@@ -25,29 +23,32 @@ from services.simulator.options import Options
 from services.simulator.path import PricePath
 from services.simulator.retick import finer
 from services.simulator.symbol import SymbolMarket
+from services.simulator.venues import registry as emulators
+from services.simulator.venues.base import BookView, Day, IdStyle, IntLevel, Listing
+from services.simulator.venues.numbers import fixed, rescale
 
 Truth = dict[str, Any]
 """{"seq", "time_ms", "life", "bids": [["price", "size"], …], "asks": …}: exact decimal text, best first."""
 
 
 class ExchangeMarket:
-    """All markets of one exchange; the `MarketPort` of its dialect."""
+    """All markets of one exchange; the `MarketPort` of its emulator."""
 
     def __init__(self, code: str, options: Options, paths: dict[str, PricePath], start_ms: int) -> None:
         self.code, self.options = code, options
-        self.dialect = registry.get(code).speak(self, options.seed)
+        self.emulator = emulators.get(code)(self, seed=options.seed)
         if not options.client_limits:
-            self.dialect.unlimited()
+            self.emulator.unlimited()
         self.symbols: dict[str, SymbolMarket] = {}
         self.shown: dict[str, BookView] = {}
         """What `book` answers for a market just now instead of the latest book."""
         self._paths = paths
         self._shared: Ids | None = None
-        if self.dialect.ids is IdStyle.SHARED:
+        if self.emulator.ids is IdStyle.SHARED:
             self._shared = Ids(IdStyle.SHARED, Random(f"{options.seed}:{code}:ids"))
         self._lives: dict[str, int] = {}
         self._spares: dict[str, Spec] = {}
-        everything = specs(self.dialect.catalogue, code, options.symbols + 10, options.seed)
+        everything = specs(self.emulator.catalogue, code, options.symbols + 10, options.seed)
         for place, spec in enumerate(everything):
             if place < options.symbols:
                 self.add(spec, start_ms, place)
@@ -62,13 +63,13 @@ class ExchangeMarket:
         life = self._lives.get(native, 0) + 1
         dice = Random(f"{self.options.seed}:{self.code}:{native}" + (f":{life}" if life > 1 else ""))
         spec = replace(spec, levels=min(spec.levels, self.options.max_levels))
-        ids = self._shared or Ids(self.dialect.ids, dice)
+        ids = self._shared or Ids(self.emulator.ids, dice)
         quiet = place >= 6 and dice.random() < self.options.quiet
         generator = Generator(
-            spec, self.options, dice, ids, self._paths, quiet=quiet, repeats=self.dialect.repeats, life=life
+            spec, self.options, dice, ids, self._paths, quiet=quiet, repeats=self.emulator.repeats, life=life
         )
         generator.fill(now_ms)
-        symbol = SymbolMarket(spec, generator, self.dialect.whole_frames)
+        symbol = SymbolMarket(spec, generator, self.emulator.whole_frames)
         self.symbols[native] = symbol
         return symbol
 
@@ -93,7 +94,7 @@ class ExchangeMarket:
 
     def rename(self, native: str, now_ms: int) -> str:
         """Lists a market under another native id; ValueError where that is spelled from base and quote."""
-        spell = self.dialect.catalogue.renamed
+        spell = self.emulator.catalogue.renamed
         if spell is None:
             raise ValueError(f"{self.code} spells a native id from base and quote: {native} can have no other")
         spec = self.delist(native)
@@ -104,7 +105,7 @@ class ExchangeMarket:
 
     def renumber(self, native: str) -> None:
         """Ids begin anew after the pending frame; where the counter is shared, those of all markets."""
-        if self.dialect.whole_frames:
+        if self.emulator.whole_frames:
             raise ValueError(f"{self.code} sends whole books without ids: there is nothing to begin anew")
         if self._shared is None:
             self.symbols[native].end_life(self.symbols[native].newest)
@@ -120,7 +121,7 @@ class ExchangeMarket:
         """A finer tick and size step, by so many decimal places, from the next frame on; ValueError where that cannot
         be."""
         symbol = self.symbols[native]
-        symbol.coming = finer(symbol.coming, self.dialect.catalogue, digits)
+        symbol.coming = finer(symbol.coming, self.emulator.catalogue, digits)
         return symbol.coming.listing
 
     # MarketPort

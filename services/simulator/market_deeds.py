@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
-from hoga.exchanges.dialect import fixed
 from services.simulator.venue import Venue
+from services.simulator.venues.numbers import fixed
 
 if TYPE_CHECKING:
     from services.simulator.desk import Desk

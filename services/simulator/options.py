@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hoga.exchanges.registry import supported
+from services.simulator.venues.registry import emulated
 
 
 def _everything() -> tuple[str, ...]:
-    return tuple(supported())
+    return tuple(emulated())
 
 
 @dataclass(slots=True)

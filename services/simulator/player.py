@@ -193,7 +193,7 @@ class Player:
         market = self.world.market.exchanges.get(code)
         if market is None:
             return self.world.venues[code].natives()
-        spell = market.dialect.catalogue.renamed
+        spell = market.emulator.catalogue.renamed
         natives = market.known()
         return natives + [spell(native) for native in natives] if spell else natives
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from hoga.exchanges.dialect import Catalogue, fixed, scale_of
 from services.simulator.listings import Spec
 from services.simulator.ticks import flat
+from services.simulator.venues.base import Catalogue
+from services.simulator.venues.numbers import fixed, scale_of
 
 MOST_DECIMALS = 8
 MOST_DIGITS = 4

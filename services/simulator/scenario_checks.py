@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from hoga.domain.errors import ConfigError, snippet
-from hoga.exchanges.registry import supported
 from services.simulator.actions import Action
+from services.simulator.venues.registry import emulated
 
 _REQUIRED = object()
 _END = float("inf")
@@ -49,7 +49,7 @@ class Checker:
         return value
 
     def exchange(self, default: str) -> str:
-        return self.text("exchange", default, one_of=[*supported(), "*", "random"])
+        return self.text("exchange", default, one_of=[*emulated(), "*", "random"])
 
     def action(self) -> Action:
         self._take("action", _REQUIRED, "an action; --list-actions prints them")

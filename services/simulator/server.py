@@ -24,13 +24,14 @@ from aiohttp import WSMsgType, web
 
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
-from hoga.exchanges.dialect import Answer, Call
 from services.simulator import control
 from services.simulator.desk import Desk
 from services.simulator.link import Link
 from services.simulator.options import Options
 from services.simulator.tape import Tape
 from services.simulator.tape_venue import TapeMarket, TapeVenue
+from services.simulator.venues import registry as emulators
+from services.simulator.venues.base import Answer, Call
 from services.simulator.world import World
 
 ROUND_S = 0.004
@@ -49,11 +50,11 @@ class SimulatorServer(World):
         super().__init__(options if tape is None else replace(options, exchanges=()), clock)
         for code, track in tape.tracks.items() if tape is not None else ():
             exchange = registry.get(code)
-            spoken = exchange.speak(TapeMarket(exchange, track), options.seed)
+            emulator = emulators.get(code)(TapeMarket(exchange, track), seed=options.seed)
             if not options.client_limits:
-                spoken.unlimited()
+                emulator.unlimited()
             speed = tape.speed if tape else 1.0
-            self.venues[code] = TapeVenue(exchange, spoken, self.now, options.slow_client_bytes, track, speed)
+            self.venues[code] = TapeVenue(exchange, emulator, self.now, options.slow_client_bytes, track, speed)
         self.url = ""
         self._runner: web.AppRunner | None = None
         self._pacer: asyncio.Task[None] | None = None
@@ -140,7 +141,7 @@ class SimulatorServer(World):
 
     async def _websocket(self, request: web.Request, venue: Desk, call: Call) -> web.StreamResponse:
         answer = self.faults.connect_answer(venue)
-        opened = answer or venue.dialect.open(call)
+        opened = answer or venue.emulator.open(call)
         if isinstance(opened, Answer):
             return _response(venue, opened)
         ws = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 20, timeout=1.0)

@@ -3,24 +3,25 @@
 Rules it keeps:
 1. All subscribers of a topic can apply every frame that follows to what they have: who comes later gets the book as
    the topic's last frame left it, never anything newer.
-2. The topic's id is that of its last frame. A frame that the dialect leaves out (empty bytes) never happened.
+2. The topic's id is that of its last frame. A frame that the emulator leaves out (empty bytes) never happened.
 3. Where the topic keeps a window, a frame is the difference of two views of it, not what happened in between.
 """
 
 from __future__ import annotations
 
-from hoga.exchanges.dialect import BookView, Change, Dialect, IntLevel, Topic, merge, rescale
 from services.simulator.book import ASK
 from services.simulator.generator import Touched
 from services.simulator.symbol import SymbolMarket
 from services.simulator.topview import TopView
+from services.simulator.venues.base import BookView, Change, Emulator, IntLevel, Topic, merge
+from services.simulator.venues.numbers import rescale
 
 
 class Stream:
-    def __init__(self, dialect: Dialect, topic: Topic, symbol: SymbolMarket, now_ms: int) -> None:
-        self.dialect, self.topic, self.symbol = dialect, topic, symbol
-        self.depth = dialect.wants_book(topic)
-        window = dialect.window(topic)
+    def __init__(self, emulator: Emulator, topic: Topic, symbol: SymbolMarket, now_ms: int) -> None:
+        self.emulator, self.topic, self.symbol = emulator, topic, symbol
+        self.depth = emulator.wants_book(topic)
+        window = emulator.window(topic)
         self.view = TopView(window, symbol.sides_of_frame()) if window else None
         self.seq, self.time_ms = symbol.emitted_seq, symbol.frame_ms
         """Of the last frame; of the book it began with before the first."""
@@ -70,12 +71,12 @@ class Stream:
         symbol = self.symbol
         book = self.book(symbol.emitted_seq, symbol.frame_ms) or symbol.as_of_frame()
         change = Change(book.seq, book.seq, self.seq, book.time_ms, [], [])
-        payload = self.dialect.renumbered(self.topic, symbol.listing, change, book)
+        payload = self.emulator.renumbered(self.topic, symbol.listing, change, book)
         return self._sent(payload or b"", change, now_ms)
 
     def keep_alive(self, now_ms: int) -> bytes:
         self.sent_ms = now_ms
-        return self.dialect.keep_alive(self.topic, self.symbol.listing, self.seq, self.time_ms) or b""
+        return self.emulator.keep_alive(self.topic, self.symbol.listing, self.seq, self.time_ms) or b""
 
     def book(self, seq: int = 0, time_ms: int = 0) -> BookView | None:
         """The view as the last frame left it; None where the topic keeps none."""
@@ -85,7 +86,7 @@ class Stream:
         return BookView(seq or self.seq, time_ms or self.time_ms, bids[::-1], asks)
 
     def _render(self, change: Change, book: BookView | None, now_ms: int) -> bytes:
-        return self._sent(self.dialect.render(self.topic, self.symbol.listing, change, book), change, now_ms)
+        return self._sent(self.emulator.render(self.topic, self.symbol.listing, change, book), change, now_ms)
 
     def _sent(self, payload: bytes, change: Change, now_ms: int) -> bytes:
         if payload:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from heapq import nlargest, nsmallest
 
-from hoga.exchanges.dialect import BookView, Change, IdStyle, IntLevel
 from services.simulator.book import ASK, BID, Sides
 from services.simulator.generator import Generator, Touched
 from services.simulator.listings import Spec
 from services.simulator.retick import Finer, between
+from services.simulator.venues.base import BookView, Change, IdStyle, IntLevel
 
 
 class SymbolMarket:

@@ -3,7 +3,7 @@
 Rules it keeps:
 1. The tape waits for the first subscription, and a moment longer for others; from then on there is one position.
 2. Frames are sent byte for byte to the links that are subscribed to their market; acknowledgements, pings and
-   errors are the dialect's.
+   errors are the emulator's.
 3. A recorded REST answer is served when the position has passed it; who asks earlier waits. A later one of the same
    request replaces it.
 4. At `max` speed the tape goes as fast as the slowest client reads, and stops at every recorded snapshot of a
@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 
 from hoga.domain.types import Stamp
 from hoga.exchanges.base import Exchange, RestKind
-from hoga.exchanges.dialect import Answer, BookView, Call, Day, Dialect, Listing, Topic
 from services.simulator.desk import Desk
 from services.simulator.link import Link
 from services.simulator.tape import MAX_SPEED, Body, Track
+from services.simulator.venues.base import Answer, BookView, Call, Day, Emulator, Listing, Topic
 
 _PATIENCE_S = 5.0
 _LONGEST_WAIT_S = 30.0
@@ -55,14 +55,14 @@ class TapeVenue(Desk):
     def __init__(
         self,
         exchange: Exchange,
-        dialect: Dialect,
+        emulator: Emulator,
         clock: Callable[[], Stamp],
         most_unsent: int,
         track: Track,
         speed: float,
         gather_s: float = 0.3,
     ) -> None:
-        super().__init__(exchange.code, dialect, clock, most_unsent)
+        super().__init__(exchange.code, emulator, clock, most_unsent)
         self.stamps = False  # recorded frames have the numbers of the recorded connection
         self.exchange = exchange
         self.track, self.speed, self.gather_s = track, speed, gather_s
@@ -89,7 +89,7 @@ class TapeVenue(Desk):
             await asyncio.gather(self._player, return_exceptions=True)
 
     async def rest(self, call: Call) -> Answer:
-        """Rule 3; a request that was never recorded is answered by the dialect."""
+        """Rule 3; a request that was never recorded is answered by the emulator."""
         asked = self.exchange.strategy.match_rest(f"{call.path}?{urlencode(dict(call.query))}")
         matching = [
             body
@@ -99,7 +99,7 @@ class TapeVenue(Desk):
         if not matching:
             if asked is not None and asked.kind is RestKind.SNAPSHOT:
                 return Answer(404, b'{"error":"no such snapshot on this tape"}', {"Content-Type": "application/json"})
-            return self.dialect.rest(call)
+            return self.emulator.rest(call)
         try:
             async with asyncio.timeout(_LONGEST_WAIT_S):
                 while matching[0].position > self.position and not self.finished.is_set():

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import Answer, Call, Dialect, Topic
 from services.simulator.desk import Desk
 from services.simulator.faults import Package
 from services.simulator.link import Link
 from services.simulator.market import ExchangeMarket
 from services.simulator.stream import Stream, crossing
 from services.simulator.symbol import SymbolMarket
+from services.simulator.venues.base import Answer, Call, Topic
 
 _KEEP_ALIVE_CHECK_MS = 500
 
 
 class Venue(Desk):
-    def __init__(self, market: ExchangeMarket, dialect: Dialect, clock: Callable[[], Stamp], most_unsent: int) -> None:
-        super().__init__(market.code, dialect, clock, most_unsent)
+    def __init__(self, market: ExchangeMarket, clock: Callable[[], Stamp], most_unsent: int) -> None:
+        super().__init__(market.code, market.emulator, clock, most_unsent)
         self.market = market
         self.crossings: set[str] = set()
         """Markets whose next frame is followed by one that crosses the book."""
@@ -29,7 +29,7 @@ class Venue(Desk):
         return list(self.market.symbols)
 
     async def rest(self, call: Call) -> Answer:
-        return self.dialect.rest(call)
+        return self.emulator.rest(call)
 
     def step(self, native: str, now_ms: int) -> int | None:
         """Sends what is pending and draws the next window; milliseconds until the next step, None once delisted."""
@@ -68,14 +68,14 @@ class Venue(Desk):
         """A market has come (back): who is subscribed to it already begins with its first book."""
         for topic in [topic for topic in self._streams if topic.native == native]:
             del self._streams[topic]  # of the market before
-        if not self.dialect.whole_frames:
+        if not self.emulator.whole_frames:
             self._publish(native, lambda stream: self._first(stream.topic, stream))
 
     def send_first(self, link: Link, topic: Topic) -> None:
         stream = self._streams.get(topic)
         symbol = self.market.symbols.get(topic.native)
         if stream is None and symbol is not None:
-            stream = Stream(self.dialect, topic, symbol, self._now_ms())
+            stream = Stream(self.emulator, topic, symbol, self._now_ms())
             if topic in link.session.topics:
                 self._streams[topic] = stream
         self.send_one(link, self._first(topic, stream))
@@ -83,7 +83,7 @@ class Venue(Desk):
     def added(self, topic: Topic) -> None:
         symbol = self.market.symbols.get(topic.native)
         if symbol is not None and topic not in self._streams:
-            self._streams[topic] = Stream(self.dialect, topic, symbol, self._now_ms())
+            self._streams[topic] = Stream(self.emulator, topic, symbol, self._now_ms())
 
     def dropped(self, topic: Topic) -> None:
         self._streams.pop(topic, None)
@@ -92,10 +92,10 @@ class Venue(Desk):
         """The first frame of a topic, made from the book that its last frame left."""
         book = None if stream is None else stream.book()
         if book is None:
-            return self.dialect.first(topic) or b""
+            return self.emulator.first(topic) or b""
         self.market.shown[topic.native] = book
         try:
-            return self.dialect.first(topic) or b""
+            return self.emulator.first(topic) or b""
         finally:
             del self.market.shown[topic.native]
 

@@ -42,7 +42,7 @@ class World:
         self.market = Market(options, clock().wall_ns // 1_000_000)
         self.venues: dict[str, Desk] = {}
         for code, market in self.market.exchanges.items():
-            self.venues[code] = Venue(market, market.dialect, self.now, options.slow_client_bytes)
+            self.venues[code] = Venue(market, self.now, options.slow_client_bytes)
         self.faults = Faults(self)
         self.proxy: FaultProxy | None = None
         """The TCP proxy in front, where one runs; the `tcp_…` faults are its."""

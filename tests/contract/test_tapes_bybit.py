@@ -1,6 +1,6 @@
 """Bybit tapes through the production path, compared level by level with an independent book.
 
-No recording of Bybit is at hand, so the tapes are made here by the exchange's own dialect.
+No recording of Bybit is at hand, so the tapes are made here by the exchange's own emulator.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import pytest
 from hoga.domain.types import State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.exchanges.dialect import Call
 from hoga.runtime.replay import Replay, replay
+from services.simulator.venues.base import Call
 from tests.support import naive_bybit
 from tests.support.market_bybit import Line, world
 
@@ -28,8 +28,8 @@ Records = list[dict[str, Any]]
 
 def record(code: str, *, turns: int = 60, restart_at: int = -1) -> Records:
     """A tape: the list, a link, three subscriptions, frames of all markets in turn."""
-    exchange, market, dialect = world(code, seed=3)
-    line = Line(dialect, market)
+    exchange, market, emulator = world(code, seed=3)
+    line = Line(emulator, market)
     natives = [listing.native for listing in market.listings()]
     url = exchange.strategy.ws_url(exchange.strategy.endpoints)
     request = exchange.strategy.instruments_requests()[0]
@@ -42,7 +42,7 @@ def record(code: str, *, turns: int = 60, restart_at: int = -1) -> Records:
         ts_ns = market.time_ms * 1_000_000 + len(found)
         found.append({"kind": kind, "ts_ns": ts_ns, "conn": "b.0", "url": address, "data": text})
 
-    note("http", dialect.rest(call).body, exchange.strategy.endpoints.rest + request.path)
+    note("http", emulator.rest(call).body, exchange.strategy.endpoints.rest + request.path)
     note("connect", None, url)
     subscription = exchange.strategy.subscribe(natives, 1)
     note("send", subscription, url)

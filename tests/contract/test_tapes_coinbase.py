@@ -1,5 +1,5 @@
 """Coinbase tapes through the path of production, compared level by level with a naive book: the recorded one of
-Coinbase Pro, and Advanced Trade as its dialect speaks it."""
+Coinbase Pro, and Advanced Trade as its emulator speaks it."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_every_frame_of_the_tape_is_routed_to_what_it_holds() -> None:
     assert books == 10 + 9719
 
 
-# --- Advanced Trade, spoken by the dialect
+# --- Advanced Trade, spoken by the emulator
 
 
 @dataclass
 class Taping:
-    """Links to the dialect, written down as a recording would."""
+    """Links to the emulator, written down as a recording would."""
 
     path: Path
     desk: Desk = field(default_factory=Desk)

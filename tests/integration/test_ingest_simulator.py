@@ -15,6 +15,7 @@ from services.ingest.connector import ExchangeConnector
 from services.ingest.line import Patience
 from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
+from services.simulator.venues.registry import emulated
 from tests.integration.ingest_support import Recorder, until
 
 INGEST = IngestSettings(backoff_min_s=0.05, backoff_max_s=0.5, overlap_s=1.0, connect_timeout_s=10.0)
@@ -39,7 +40,7 @@ def check_connection_ids(exchange: Exchange, frames: list[pb.RawFrame]) -> None:
         assert any(not frame.symbol for frame in own)
 
 
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 async def test_a_replacement_loses_nothing_and_a_cut_is_mended_within_the_limits(code):
     exchange = registry.get(code)
     bus = FakeBus()
@@ -88,7 +89,7 @@ async def test_a_replacement_loses_nothing_and_a_cut_is_mended_within_the_limits
             await connector.disconnect()
 
 
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 async def test_a_link_that_is_open_but_silent_is_found_out(code):
     """Not by the idle timeout, which is out of reach: every exchange answers the question of its module."""
     exchange = registry.get(code)

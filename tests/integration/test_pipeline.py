@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
+from services.simulator.venues.registry import emulated
 from tests.support.pipeline import Pipeline
 
 EACH = 3
 
 
 def all_live(pipeline: Pipeline) -> bool:
-    return all(len(pipeline.oracle.live(code)) >= EACH for code in supported())
+    return all(len(pipeline.oracle.live(code)) >= EACH for code in emulated())
 
 
 async def test_every_live_book_published_is_the_truth_at_its_id(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ async def test_every_live_book_published_is_the_truth_at_its_id(tmp_path: Path) 
         oracle = pipeline.oracle
         await pipeline.until(lambda: all_live(pipeline), "a LIVE book of every symbol of every exchange")
         await pipeline.until(
-            lambda: all(oracle.checked[code] >= 150 for code in supported()), "150 compared books an exchange"
+            lambda: all(oracle.checked[code] >= 150 for code in emulated()), "150 compared books an exchange"
         )
         assert oracle.wrong == []
         assert oracle.skipped_revisions == 0
@@ -38,7 +38,7 @@ async def test_a_planned_reconnect_makes_no_book_blink(tmp_path: Path) -> None:
 
         await bus.subscribe(subjects.link("*"), link)
         await pipeline.until(lambda: all_live(pipeline), "a LIVE book of every symbol of every exchange")
-        await pipeline.until(lambda: len(links) == len(supported()), "a report on every link")
+        await pipeline.until(lambda: len(links) == len(emulated()), "a report on every link")
         before, slots = dict(links), {slot: slot.rsplit("-", 1)[0] for slot in links}
         unlive = {key: count for key, count in oracle.seen.items() if key[1] != pb.BookState.BOOK_STATE_LIVE}
         for slot, code in slots.items():
@@ -48,7 +48,7 @@ async def test_a_planned_reconnect_makes_no_book_blink(tmp_path: Path) -> None:
         await pipeline.until(lambda: all(links[slot] != before[slot] for slot in slots), "every link replaced")
         checked = dict(oracle.checked)
         await pipeline.until(
-            lambda: all(oracle.checked[code] >= checked[code] + 60 for code in supported()), "books over the new links"
+            lambda: all(oracle.checked[code] >= checked[code] + 60 for code in emulated()), "books over the new links"
         )
         assert oracle.wrong == []
         assert {k: n for k, n in oracle.seen.items() if k[1] != pb.BookState.BOOK_STATE_LIVE} == unlive

@@ -6,8 +6,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
+from services.simulator.venues.registry import emulated
 from tests.support.pipeline import Pipeline
 
 EACH = 3
@@ -36,7 +36,7 @@ class Watch:
 
     async def healthy(self, what: str = "every book LIVE") -> float:
         oracle = self.pipeline.oracle
-        return await self.pipeline.until(lambda: all(len(oracle.live(code)) >= EACH for code in supported()), what)
+        return await self.pipeline.until(lambda: all(len(oracle.live(code)) >= EACH for code in emulated()), what)
 
     async def renewed(self, what: str) -> None:
         """Every book is published anew as LIVE (what was said before does not count, be it read only now)."""
@@ -46,7 +46,7 @@ class Watch:
         def anew(code: str) -> int:
             return sum(oracle.states[key].publish_time_ns > since_ns for key in oracle.live(code))
 
-        await self.pipeline.until(lambda: all(anew(code) >= EACH for code in supported()), what)
+        await self.pipeline.until(lambda: all(anew(code) >= EACH for code in emulated()), what)
 
 
 async def test_faults_of_exchanges_and_links(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ async def test_faults_of_exchanges_and_links(tmp_path: Path) -> None:
         await pipeline.until(lambda: state("binance_spot", "ETH-USDT") == State.BOOK_STATE_LIVE, "healed after the ban")
 
         # Every link is cut: every book says so, and comes back.
-        stale = {code: oracle.seen[(code, State.BOOK_STATE_STALE)] for code in supported()}
-        for code in supported():
+        stale = {code: oracle.seen[(code, State.BOOK_STATE_STALE)] for code in emulated()}
+        for code in emulated():
             faults.abort(code)
-        for code in supported():
+        for code in emulated():
             await pipeline.until(
                 lambda code=code: oracle.seen[(code, State.BOOK_STATE_STALE)] >= stale[code] + EACH,
                 f"{code} says STALE",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from hoga.exchanges.registry import supported
 from services.simulator.actions import ACTIONS
 from services.simulator.faults import FRAME_FAULTS
 from services.simulator.options import Options
@@ -19,12 +18,13 @@ from services.simulator.player import Player
 from services.simulator.proxy import FaultProxy
 from services.simulator.scenario import Scenario, load
 from services.simulator.server import SimulatorServer
+from services.simulator.venues.registry import emulated
 from tests.support.memory_link import Client, Clock
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "examples" / "scenarios").glob("*.toml"))
 STEP_S = 0.2
-CODES = supported()
+CODES = emulated()
 OPTIONS = Options(symbols=6, rate=1.0, quiet=0.0, max_levels=60, client_limits=False)
 STRUCK_LATER = {*FRAME_FAULTS, "cross", "delay", "reset", "retick"}
 """Actions that arm something: whether it struck is in the report."""

@@ -16,6 +16,7 @@ from hoga.exchanges.registry import EXCHANGES
 from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
 from services.simulator.venue import Venue
+from services.simulator.venues.registry import emulated
 
 Book = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
 WAIT_S = 30.0
@@ -154,9 +155,7 @@ async def test_every_whole_frame_is_the_truth_at_its_time(
     assert kinds == {"SNAPSHOT", "REALTIME"}
 
 
-@pytest.mark.parametrize(
-    "code", [code for code, exchange in EXCHANGES.items() if exchange.traits.start is not BookStart.REST]
-)
+@pytest.mark.parametrize("code", [code for code in emulated() if EXCHANGES[code].traits.start is not BookStart.REST])
 async def test_what_a_client_of_the_strategy_hears_is_the_truth_at_every_frame(
     code: str, http: aiohttp.ClientSession
 ) -> None:
@@ -308,8 +307,8 @@ async def test_pings_are_sent_and_unanswered_ones_end_the_link(
     simulator: SimulatorServer, http: aiohttp.ClientSession
 ) -> None:
     venue = simulator.venues["binance_spot"]
-    venue.dialect.rules.ping_s = 0.4  # type: ignore[attr-defined]
-    venue.dialect.rules.pong_s = 0.6  # type: ignore[attr-defined]
+    venue.emulator.rules.ping_s = 0.4  # type: ignore[attr-defined]
+    venue.emulator.rules.pong_s = 0.6  # type: ignore[attr-defined]
     async with asyncio.timeout(WAIT_S):
         url = f"{simulator.url}/binance_spot/ws/btcusdt@depth@100ms"
         polite = await http.ws_connect(url)
@@ -436,13 +435,13 @@ async def test_equal_topics_share_one_rendering(simulator: SimulatorServer, http
     venue = simulator.venues["upbit"]
     assert isinstance(venue, Venue)
     rendered: list[str] = []
-    render = venue.dialect.render
+    render = venue.emulator.render
 
     def counting(topic: Any, *rest: Any) -> bytes:
         rendered.append(topic.native)
         return render(topic, *rest)
 
-    venue.dialect.render = counting  # type: ignore[method-assign, assignment]
+    venue.emulator.render = counting  # type: ignore[method-assign, assignment]
     request = [{"ticket": "t"}, {"type": "orderbook", "codes": ["KRW-BTC"], "is_only_realtime": True}]
     async with asyncio.timeout(WAIT_S):
         links = [await http.ws_connect(f"{simulator.url}/upbit/websocket/v1") for _ in range(3)]

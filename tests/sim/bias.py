@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from hoga.exchanges.base import BookStart, Continuity, Exchange
 from hoga.exchanges.registry import EXCHANGES
+from services.simulator.venues.registry import emulated
 
 
 def such(fits: Callable[[Exchange], bool]) -> tuple[str, ...]:
-    """The codes of the exchanges that fit."""
-    return tuple(sorted(code for code, exchange in EXCHANGES.items() if fits(exchange)))
+    """The codes of the emulated exchanges that fit."""
+    return tuple(sorted(code for code in emulated() if fits(EXCHANGES[code])))
 
 
 BY_IDS = such(lambda one: one.traits.continuity in (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS))
@@ -29,7 +30,7 @@ class Bias:
 
     faults: tuple[str, ...] = ()
     """Empty: all there are."""
-    exchanges: tuple[str, ...] = tuple(sorted(EXCHANGES))
+    exchanges: tuple[str, ...] = tuple(sorted(emulated()))
     lines: tuple[str, ...] = ("one", "one", "two", "apart")
     """One connection for each symbol; two of one process; or two processes with one each."""
     policies: tuple[str, ...] = ("continue", "continue", "continue", "resync", "resync", "ignore")

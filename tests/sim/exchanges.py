@@ -1,4 +1,4 @@
-"""The simulated exchanges of a world: the simulator's own markets, dialects and faults, paced by the virtual clock."""
+"""The simulated exchanges of a world: the simulator's own markets, emulators and faults, paced by the virtual clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import BookView
 from services.simulator.options import Options
+from services.simulator.venues.base import BookView
 from services.simulator.world import World as Exchanges
 from tests.sim.loop import SimLoop
 

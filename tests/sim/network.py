@@ -16,8 +16,8 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from hoga.exchanges.dialect import Answer, Call
 from services.simulator.link import Link
+from services.simulator.venues.base import Answer, Call
 from tests.sim.exchanges import SimExchanges
 from tests.sim.loop import OWNER, SimLoop
 from tests.sim.websocket import ClientSocket, Wire
@@ -92,7 +92,7 @@ class Network:
         """The exchange's side of a handshake; None where it is accepted."""
         venue = wire.venue
         answer = self.exchanges.faults.connect_answer(venue)
-        opened = answer or venue.dialect.open(call)
+        opened = answer or venue.emulator.open(call)
         if isinstance(opened, Answer):
             return opened
         self._links += 1

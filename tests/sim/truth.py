@@ -6,9 +6,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hoga.exchanges.dialect import BookView
 from hoga.wire import columns, pb
 from services.simulator.symbol import SymbolMarket
+from services.simulator.venues.base import BookView
 
 Pairs = list[tuple[int, int]]
 """(price, size) as the exchange shows them, in its own units, best first; sizes that show as zero are left out."""

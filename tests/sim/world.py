@@ -18,12 +18,12 @@ from unittest.mock import patch
 import msgspec
 
 from hoga.domain.errors import BusError
-from hoga.exchanges.dialect import Call
 from hoga.exchanges.registry import EXCHANGES
 from hoga.runtime.settings import ExchangeSettings, IngestSettings, Settings, ValidatorSettings
 from hoga.wire import pb, subjects
 from services.ingest import service as ingest
 from services.simulator.options import Options
+from services.simulator.venues.base import Call
 from services.validator import service as validator
 from tests.sim.bias import ANY, Bias
 from tests.sim.broker import Broker
@@ -119,7 +119,7 @@ class World:
         for request in exchange.strategy.instruments_requests():
             path, _, query = request.path.partition("?")
             pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
-            bodies.append(venue.dialect.rest(Call(path, pairs, "world", self.exchanges.now())).body)
+            bodies.append(venue.emulator.rest(Call(path, pairs, "world", self.exchanges.now())).body)
         return {one.native_symbol: one.symbol for one in exchange.handler.parse_instruments(bodies)}
 
     def _collectors(self, code: str) -> list[Process]:

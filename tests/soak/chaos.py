@@ -20,9 +20,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
 from services.simulator.options import Options
+from services.simulator.venues.registry import emulated
 from tests.soak import report
 from tests.soak.gauges import Gauges
 from tests.soak.judge import Judge
@@ -118,7 +118,7 @@ async def soak(args: argparse.Namespace, folder: Path, command: str) -> report.R
     simulator = WatchedServer(options)
     record = Record(simulator)
     judge = Judge(simulator, record)
-    twofold = supported()[1::2]
+    twofold = emulated()[1::2]
     env = {
         "HOGA_INGEST_BACKOFF_MAX_S": "4",
         "HOGA_INGEST_CONNECT_TIMEOUT_S": "4",
@@ -185,7 +185,7 @@ def main() -> int:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%T")
     logging.getLogger("hoga.runtime.nats_bus").setLevel(logging.INFO)
     folder = Path(tempfile.mkdtemp(prefix="hoga-soak-"))
-    print(f"{time.strftime('%T')} seed {args.seed}, {len(supported())} exchanges, logs in {folder}", flush=True)
+    print(f"{time.strftime('%T')} seed {args.seed}, {len(emulated())} exchanges, logs in {folder}", flush=True)
     run = asyncio.run(soak(args, folder, command))
     text = report.text(run)
     if args.report is None:

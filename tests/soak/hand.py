@@ -7,7 +7,7 @@ import random
 from collections.abc import Coroutine
 from typing import Any
 
-from hoga.exchanges.registry import supported
+from services.simulator.venues.registry import emulated
 from tests.soak.judge import Judge
 from tests.soak.proxy import ProxiedPipeline
 
@@ -32,12 +32,12 @@ class Hand:
 
     def code(self, kind: str, *, gaps_s: float = 0.0, among: list[str] | None = None) -> str:
         """An exchange that is about to be hit."""
-        code = self.dice.choice(among or supported())
+        code = self.dice.choice(among or emulated())
         self.judge.caused(kind, code, gaps_s=gaps_s)
         return code
 
     def market(self, kind: str, *, gaps_s: float = 0.0, among: list[str] | None = None) -> Market:
-        code = self.dice.choice(among or supported())
+        code = self.dice.choice(among or emulated())
         native = self.dice.choice(self.simulator.venues[code].natives())
         self.judge.caused(kind, f"{code} {native}", gaps_s=gaps_s)
         return code, native

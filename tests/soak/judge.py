@@ -18,8 +18,9 @@ from decimal import Decimal
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
-from hoga.exchanges.dialect import BookView, IntLevel, Listing, rescale
 from hoga.wire import columns, pb
+from services.simulator.venues.base import BookView, IntLevel, Listing
+from services.simulator.venues.numbers import rescale
 from tests.soak.gaps import Gaps
 from tests.soak.record import LEVELS, Life, Record, WatchedServer
 from tests.soak.trail import Trail

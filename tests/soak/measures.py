@@ -16,8 +16,8 @@ from functools import partial
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart
-from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
+from services.simulator.venues.registry import emulated
 from tests.soak.judge import GRACE_S, Key
 from tests.soak.proxy import Pair
 from tests.soak.verbs import Verbs
@@ -61,7 +61,7 @@ class Measures:
             await self.whole("kill -9 of the validator", self._kill_validator)
             await self.whole("kill -9 of nats-server", self._kill_nats)
             await self.whole("restart (TERM) of nats-server", self._restart_nats)
-            await self.ingest(supported()[number % len(supported())])
+            await self.ingest(emulated()[number % len(emulated())])
             await self.aggregator()
             if number % LINKS_EVERY == 0:
                 await self.whole("kill -9 of the validator", self._kill_validator)
@@ -77,7 +77,7 @@ class Measures:
     async def links(self, fault: str, target_s: float, strike: Callable[[Pair], None]) -> None:
         """All links of each exchange (so that a second line does not help), exchanges beside each other."""
         jobs = []
-        for code in supported():
+        for code in emulated():
             kind = registry.get(code).traits.start
             target = target_s or (5.0 if kind is BookStart.REST else 2.0)
             jobs.append(self._links(self._measure(f"{fault}, {kind.value}", target), code, strike))
@@ -144,7 +144,7 @@ class Measures:
         measure.interruptions += sum(at_s > since_s for key in self._keys() for at_s, _ in self.judge.downs[key])
 
     def _named(self, since_s: float) -> bool:
-        return all(self.universes[code] > since_s for code in supported())
+        return all(self.universes[code] > since_s for code in emulated())
 
     async def _kill_validator(self) -> float:
         since_s = time.monotonic()

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hoga.exchanges.registry import supported
+from services.simulator.venues.registry import emulated
 from tests.soak.record import WatchedServer
 from tests.support.pipeline import Pipeline
 
@@ -164,7 +164,7 @@ class ProxiedPipeline(Pipeline):
         self.watched, self.twofold = simulator, twofold
         self.services["monitor"] = ["services.monitor"]
         self.bus_proxies = {name: Proxy() for name in self.services}
-        self.exchange_proxies = {code: Proxy() for code in supported()}
+        self.exchange_proxies = {code: Proxy() for code in emulated()}
 
     async def prepare(self) -> None:
         for proxy in self.bus_proxies.values():

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from hoga.exchanges.dialect import Answer, BookView, Call, Topic
 from services.simulator.desk import Desk
 from services.simulator.faults import FrameFaults, Package
 from services.simulator.link import Link
@@ -21,6 +20,7 @@ from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
 from services.simulator.symbol import SymbolMarket
 from services.simulator.venue import Venue
+from services.simulator.venues.base import Answer, BookView, Call, Topic
 
 LEVELS = 28
 FRAMES = 600
@@ -178,7 +178,7 @@ class Record:
         venue = self.simulator.venues[code]
         assert isinstance(venue, Venue)
         topics = [topic for topic in venue._streams if topic.native == native]
-        return not topics or any(venue.dialect.window(topic) for topic in topics)
+        return not topics or any(venue.emulator.window(topic) for topic in topics)
 
     def suspect(self, code: str, native: str) -> bool:
         """Whether a frame was tampered with since the newest snapshot of every link that carries the market."""

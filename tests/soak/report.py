@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hoga.exchanges import registry
-from hoga.exchanges.registry import supported
+from services.simulator.venues.registry import emulated
 from tests.soak.gauges import OURSELVES, Gauges, Growth
 from tests.soak.judge import BUDGET_S, Judge
 from tests.soak.measures import Measure, Measures
@@ -220,7 +220,7 @@ def _faults(run: Run) -> str:
 def _books(run: Run) -> str:
     judge, gaps = run.judge, run.judge.gaps
     rows = []
-    for code in supported():
+    for code in emulated():
         traits = registry.get(code).traits
         states = {state: count for (name, state), count in judge.seen.items() if name == code}
         rows.append(

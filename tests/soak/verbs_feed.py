@@ -8,10 +8,10 @@ import contextlib
 from hoga.domain.errors import BusError
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
-from hoga.exchanges.registry import supported
 from hoga.wire import pb, subjects
 from services.simulator.manglers import MANGLERS
 from services.simulator.venue import Venue
+from services.simulator.venues.registry import emulated
 from tests.soak.hand import LINK_GAPS_S, Hand
 from tests.soak.judge import BUDGET_S
 
@@ -43,7 +43,7 @@ class FrameVerbs(Hand):
         self.faults.delay(code, native, seconds)
 
     async def do_corrupt_checksum(self) -> None:
-        summed = [code for code in supported() if registry.get(code).traits.checksum is not None]
+        summed = [code for code in emulated() if registry.get(code).traits.checksum is not None]
         self.faults.corrupt_checksum(*self.market("corrupt_checksum", gaps_s=20, among=summed), self.dice.randint(1, 2))
 
     async def do_cross(self) -> None:
@@ -56,7 +56,7 @@ class FrameVerbs(Hand):
 
     async def do_reset(self) -> None:
         ided = (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
-        numbered = [code for code in supported() if registry.get(code).traits.continuity in ided]
+        numbered = [code for code in emulated() if registry.get(code).traits.continuity in ided]
         code, native = self.market("reset", gaps_s=20, among=numbered)
         self.judge.caused("reset", code, gaps_s=20)
         self.faults.reset(code, native)
@@ -70,7 +70,7 @@ class FrameVerbs(Hand):
 
     async def do_burst(self) -> None:
         """Ten times the rate, one exchange or all."""
-        for code in supported() if self.dice.random() < 0.2 else [self.code("burst")]:
+        for code in emulated() if self.dice.random() < 0.2 else [self.code("burst")]:
             for symbol in self.simulator.market.exchanges[code].symbols.values():
                 symbol.generator.burst_left = int(self.simulator.options.rate * self.dice.uniform(20, 60))
 
@@ -148,7 +148,7 @@ class LinkVerbs(Hand):
                 pair.reset()
 
     def twofold(self) -> list[str]:
-        return [code for code in supported() if code in self.pipeline.twofold]
+        return [code for code in emulated() if code in self.pipeline.twofold]
 
     async def _without_handshakes(self, kind: str, mode: str) -> None:
         code = self.code(kind, gaps_s=LINK_GAPS_S)

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 
-from hoga.exchanges.registry import supported
+from services.simulator.venues.registry import emulated
 from tests.soak.hand import LINK_GAPS_S, Hand
 from tests.soak.judge import BUDGET_S, GRACE_S
 
@@ -46,7 +46,7 @@ class ListingVerbs(Hand):
                 self.guests.append((code, native))
 
     async def do_rename(self) -> None:
-        movable = [code for code, venue in self.simulator.venues.items() if venue.dialect.catalogue.renamed]
+        movable = [code for code, venue in self.simulator.venues.items() if venue.emulator.catalogue.renamed]
         code, native = self.market("rename", gaps_s=120, among=movable)
         if (code, native) in (*self.halted, *self.quieted, *self.guests):
             return
@@ -145,7 +145,7 @@ class BusVerbs(Hand):
         self.judge.blind(60)
         self.pipeline.nats.pause()
         await asyncio.sleep(self.dice.uniform(0.3, 1.5))
-        for code in supported():
+        for code in emulated():
             self.quiet((code, self.dice.choice(self.simulator.venues[code].natives())))
         self.pipeline.nats.kill()
         await self.start_nats()
@@ -153,7 +153,7 @@ class BusVerbs(Hand):
 
     async def do_cut_bus(self) -> None:
         """One process loses its connection to NATS and what was on it, and all markets of an exchange fall quiet."""
-        code = self.dice.choice(supported())
+        code = self.dice.choice(emulated())
         name = self.dice.choice(("validator", f"ingest-{code}", f"ingest-{code}"))
         if name in self.down:
             return
@@ -172,7 +172,7 @@ class BusVerbs(Hand):
 
     async def do_partition(self) -> None:
         """One process is cut off from NATS without a word, and the connection never ends by itself."""
-        code = self.dice.choice(supported())
+        code = self.dice.choice(emulated())
         name = self.dice.choice(("validator", f"ingest-{code}", "aggregator", "monitor"))
         seconds = self.dice.uniform(1, 8)
         if name == "validator":

@@ -1,4 +1,4 @@
-"""A small market for Bybit's dialect, and one link to it: whoever drives it turns time by hand.
+"""A small market for Bybit's emulator, and one link to it: whoever drives it turns time by hand.
 
 The market numbers its frames by one (`IdStyle.FRAME`). A link gets what the simulator would send: the answers of its
 session, first frames, and with each frame of a market the difference of the topic's best levels.
@@ -11,8 +11,7 @@ from random import Random
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
 from hoga.exchanges.base import Exchange
-from hoga.exchanges.bybit.speak import BybitDialect
-from hoga.exchanges.dialect import (
+from services.simulator.venues.base import (
     BookView,
     Call,
     Change,
@@ -25,6 +24,8 @@ from hoga.exchanges.dialect import (
     Session,
     Topic,
 )
+from services.simulator.venues.bybit import BybitEmulator
+from services.simulator.venues.registry import EMULATORS
 
 START_MS = 1_790_000_000_000
 DELIVERY_MS = 1_798_185_600_000  # 2026-12-25 08:00 UTC
@@ -112,25 +113,25 @@ class FakeMarket:
         return self._dice.randrange(1, 50) * self._listings[native].size_step
 
 
-def world(code: str, *, seed: int = 1, levels: int = 230) -> tuple[Exchange, FakeMarket, BybitDialect]:
-    """An exchange, a market for it, and its dialect as the registry makes it."""
+def world(code: str, *, seed: int = 1, levels: int = 230) -> tuple[Exchange, FakeMarket, BybitEmulator]:
+    """An exchange, a market for it, and its emulator as the registry makes it."""
     exchange = registry.get(code)
     market = FakeMarket(SPOT if code == "bybit_spot" else FUTURES, seed=seed, levels=levels)
-    dialect = exchange.speak(market, seed)
-    assert isinstance(dialect, BybitDialect)
-    assert dialect.code == code
-    return exchange, market, dialect
+    emulator = EMULATORS[code](market, seed=seed)
+    assert isinstance(emulator, BybitEmulator)
+    assert emulator.code == code
+    return exchange, market, emulator
 
 
 class Line:
-    """One link to a dialect: everything it was sent, in order."""
+    """One link to an emulator: everything it was sent, in order."""
 
-    def __init__(self, dialect: BybitDialect, market: FakeMarket, *, client: str = "a") -> None:
-        self.dialect, self.market = dialect, market
+    def __init__(self, emulator: BybitEmulator, market: FakeMarket, *, client: str = "a") -> None:
+        self.emulator, self.market = emulator, market
         self.now_s = 1000.0
         self.frames: list[bytes] = []
         self.closed: Close | None = None
-        opened = dialect.open(Call(f"/v5/public/{dialect.rules.category}", {}, client, self.stamp))
+        opened = emulator.open(Call(f"/v5/public/{emulator.rules.category}", {}, client, self.stamp))
         assert isinstance(opened, Session)
         self.session = opened
 
@@ -145,7 +146,7 @@ class Line:
             if isinstance(action, Send):
                 self.frames.append(action.data.encode() if isinstance(action.data, str) else action.data)
             elif isinstance(action, SendFirst):
-                first = self.dialect.first(action.topic)
+                first = self.emulator.first(action.topic)
                 assert first is not None
                 self.frames.append(first)
             else:
@@ -162,7 +163,7 @@ class Line:
         listing, change, start = self.market.listing(native), self.market.restart(native), len(self.frames)
         assert listing is not None
         for topic in self._topics(native):
-            frame = self.dialect.renumbered(topic, listing, change, self.market.book(native))
+            frame = self.emulator.renumbered(topic, listing, change, self.market.book(native))
             assert frame is not None
             self.frames.append(frame)
         return self.frames[start:]
@@ -171,10 +172,10 @@ class Line:
         listing, after, start = self.market.listing(native), self.market.book(native), len(self.frames)
         assert listing is not None
         for topic in self._topics(native):
-            window, depth = self.dialect.window(topic), self.dialect.wants_book(topic)
+            window, depth = self.emulator.window(topic), self.emulator.wants_book(topic)
             own = difference(before, change, after, window) if window else change
             top = BookView(after.seq, after.time_ms, after.bids[:depth], after.asks[:depth]) if depth else None
-            self.frames.append(self.dialect.render(topic, listing, own, top))
+            self.frames.append(self.emulator.render(topic, listing, own, top))
         return self.frames[start:]
 
     def _topics(self, native: str) -> list[Topic]:

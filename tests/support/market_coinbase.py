@@ -1,4 +1,4 @@
-"""A small market for Coinbase's dialect, and one link to it as the simulator would serve it; time is turned by hand."""
+"""A small market for Coinbase's emulator, and one link to it as the simulator would serve it; time by hand."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from random import Random
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.coinbase.speak import CoinbaseDialect, CoinbaseSession
-from hoga.exchanges.dialect import BookView, Call, Change, Close, Day, IntLevel, Listing, Send, SendFirst, Session
+from services.simulator.venues.base import (
+    BookView,
+    Call,
+    Change,
+    Close,
+    Day,
+    IntLevel,
+    Listing,
+    Send,
+    SendFirst,
+    Session,
+)
+from services.simulator.venues.coinbase import CoinbaseEmulator, CoinbaseSession
 
 START_MS = 1_790_000_000_000
 LISTINGS = [
@@ -76,8 +87,8 @@ class FakeMarket:
 class FakeLink:
     """One client's link: everything that was sent to it, in order."""
 
-    def __init__(self, dialect: CoinbaseDialect, session: CoinbaseSession) -> None:
-        self.dialect, self.session = dialect, session
+    def __init__(self, emulator: CoinbaseEmulator, session: CoinbaseSession) -> None:
+        self.emulator, self.session = emulator, session
         self.frames: list[bytes] = []
         self.closed: Close | None = None
 
@@ -90,9 +101,9 @@ class FakeLink:
     def publish(self, native: str, change: Change) -> None:
         for topic in self.session.topics:
             if topic.native == native:
-                listing = self.dialect.market.listing(native)
+                listing = self.emulator.market.listing(native)
                 assert listing is not None
-                self.frames.append(self.session.stamp(self.dialect.render(topic, listing, change, None)))
+                self.frames.append(self.session.stamp(self.emulator.render(topic, listing, change, None)))
 
     def _perform(self, actions: Sequence[object]) -> None:
         for action in actions:
@@ -100,7 +111,7 @@ class FakeLink:
                 case Send(data=str(text)):
                     self.frames.append(text.encode())
                 case SendFirst(topic=topic):
-                    payload = self.dialect.first(topic)
+                    payload = self.emulator.first(topic)
                     assert payload is not None
                     self.frames.append(self.session.stamp(payload))
                 case Close():
@@ -110,11 +121,11 @@ class FakeLink:
 
 
 class Desk:
-    """The dialect over the small market, with a clock that the test turns."""
+    """The emulator over the small market, with a clock that the test turns."""
 
     def __init__(self, seed: int = 1) -> None:
         self.market = FakeMarket(seed)
-        self.dialect = CoinbaseDialect(self.market, seed=seed)
+        self.emulator = CoinbaseEmulator(self.market, seed=seed)
         self.now_s = 1000.0
 
     @property
@@ -126,10 +137,10 @@ class Desk:
         return Call(path, query, client, self.stamp)
 
     def connect(self, client: str = "a") -> FakeLink:
-        opened = self.dialect.open(self.call(client=client))
+        opened = self.emulator.open(self.call(client=client))
         assert isinstance(opened, Session)
         assert isinstance(opened, CoinbaseSession)
-        return FakeLink(self.dialect, opened)
+        return FakeLink(self.emulator, opened)
 
     def say(self, link: FakeLink, text: str) -> list[bytes]:
         """What the link gets for a message: at once and in the tick that follows."""

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
-from hoga.exchanges.dialect import Answer, Call, Session
 from services.simulator.link import BINARY, CLOSE, PING, PONG, TEXT, Link
 from services.simulator.options import Options
+from services.simulator.venues.base import Answer, Call, Session
 from services.simulator.world import World
 
 START_MS = 1_790_000_000_000
@@ -103,7 +103,7 @@ class Client:
     def __init__(self, world: World, code: str, number: int) -> None:
         self.exchange, self.venue = registry.get(code), world.venues[code]
         url = urlsplit(self.exchange.strategy.ws_url(self.exchange.strategy.endpoints))
-        opened = self.venue.dialect.open(Call(url.path or "/", dict(parse_qsl(url.query)), "a", world.now()))
+        opened = self.venue.emulator.open(Call(url.path or "/", dict(parse_qsl(url.query)), "a", world.now()))
         assert isinstance(opened, Session), opened
         assert not isinstance(opened, Answer)
         self.pipe = MemoryPipe()

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hoga.exchanges.registry import supported
 from hoga.runtime.config import load_settings
 from hoga.runtime.nats_bus import NatsBus, connect_nats
 from hoga.testing.nats_server import NatsServer
 from hoga.wire import subjects
 from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
+from services.simulator.venues.registry import emulated
 from tests.support.oracle import Oracle
 
 
@@ -39,7 +39,7 @@ class Pipeline:
         self.services = {
             "validator": ["services.validator"],
             "aggregator": ["services.aggregator"],
-            **{f"ingest-{code}": ["services.ingest", "--exchange", code] for code in supported()},
+            **{f"ingest-{code}": ["services.ingest", "--exchange", code] for code in emulated()},
         }
         self._env = env or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -86,7 +86,7 @@ class Pipeline:
             "HOGA_UNIVERSE_REFRESH_S": "5",
             **{
                 f"HOGA_EXCHANGES_{code.upper()}_{kind}_URL": f"{scheme}{self.exchange_url(code)[4:]}"
-                for code in supported()
+                for code in emulated()
                 for kind, scheme in (("WS", "ws"), ("REST", "http"))
             },
             **self._env,

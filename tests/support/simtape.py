@@ -1,4 +1,4 @@
-"""Synthetic tapes: an exchange's dialect over the synthetic market, recorded in memory in virtual time.
+"""Synthetic tapes: an exchange's emulator over the synthetic market, recorded in memory in virtual time.
 
     records, truth = record("kraken", seconds=20, seed=3, symbols=4)
     write(path, records)
@@ -20,10 +20,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, RestRequest, RouteKind
-from hoga.exchanges.dialect import Answer, BookView, Call, Session
 from services.simulator.link import BINARY, CLOSE, PING, TEXT, Link
 from services.simulator.market import Truth, texts
 from services.simulator.options import Options
+from services.simulator.venues.base import Answer, BookView, Call, Session
 from services.simulator.world import World
 from tests.support.memory_link import STEP_NS, Clock, MemoryPipe
 
@@ -98,7 +98,7 @@ class _Recorder:
         url = strategy.ws_url(strategy.endpoints)
         parts = urlsplit(url)
         call = Call(parts.path or "/", dict(parse_qsl(parts.query)), "127.0.0.1", self.world.now())
-        session = self.venue.dialect.open(call)
+        session = self.venue.emulator.open(call)
         assert isinstance(session, Session), session
         self.links += 1
         self.pipe = MemoryPipe()
@@ -123,7 +123,7 @@ class _Recorder:
         parts = urlsplit(request.path)
         call = Call(parts.path, dict(parse_qsl(parts.query)), "127.0.0.1", self.world.now())
         fault = self.world.faults.rest_fault(self.venue, call)
-        answer = self.venue.dialect.rest(call) if fault is None or fault.spares else None
+        answer = self.venue.emulator.rest(call) if fault is None or fault.spares else None
         answer = answer if fault is None else fault.answer(answer)
         assert isinstance(answer, Answer)
         if answer.status == 200:

@@ -11,7 +11,11 @@ from rich.console import Console
 from hoga.cli.child import Death, Line, read_line
 from hoga.cli.plan import Wishes, children, environment
 from hoga.cli.reporter import Reporter
+from hoga.cli.up import _simulated
+from hoga.domain.errors import ConfigError
 from hoga.runtime.config import NatsSettings, load_settings
+from services.simulator.venues.registry import EMULATORS
+from services.simulator.venues.registry import get as emulator_of
 
 CODES = ("binance_future", "upbit")
 
@@ -123,3 +127,15 @@ def test_without_a_terminal_the_status_is_printed_now_and_then() -> None:
         voice.status(f"waiting {number}")
     voice.status("")
     assert out.getvalue().splitlines() == ["waiting 0"]
+
+
+def test_an_exchange_without_an_emulator_is_not_simulated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(EMULATORS, "upbit")
+    assert _simulated(CODES, named=False) == ["binance_future"]
+    assert "upbit" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"upbit: no emulator, .* known: binance_future"):
+        _simulated(CODES, named=True)
+    with pytest.raises(ConfigError, match="upbit has no emulator"):
+        emulator_of("upbit")

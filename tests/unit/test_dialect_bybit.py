@@ -1,4 +1,4 @@
-"""Bybit's dialect, the websocket: against its strategy and handler, an independent book, and the documents."""
+"""Bybit's emulator, the websocket: against its strategy and handler, an independent book, and the documents."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hoga.domain.book import Book
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.exchanges.bybit.speak import dated_native
-from hoga.exchanges.dialect import Answer, Call, Change, Close, IdStyle, Topic
+from services.simulator.venues.base import Answer, Call, Change, Close, IdStyle, Topic
+from services.simulator.venues.bybit import dated_native
 from tests.support import naive_bybit
 from tests.support.market_bybit import START_MS, FakeMarket, Line, difference, world
 
@@ -24,8 +24,8 @@ both = pytest.mark.parametrize("code", CODES)
 
 
 def link(code: str, **options: Any) -> tuple[registry.Exchange, FakeMarket, Line]:
-    exchange, market, dialect = world(code, **options)
-    return exchange, market, Line(dialect, market)
+    exchange, market, emulator = world(code, **options)
+    return exchange, market, Line(emulator, market)
 
 
 def subscribe(*names: str, req_id: object = "7", op: str = "subscribe") -> str:
@@ -117,16 +117,16 @@ def test_a_frame_below_the_window_is_an_empty_delta_that_keeps_ids_consecutive(c
 
 @both
 def test_two_links_with_one_topic_read_the_same_bytes(code: str) -> None:
-    _, market, dialect = world(code)
+    _, market, emulator = world(code)
     topic = Topic("BTCUSDT", "200")
-    assert (dialect.ids, dialect.per_link, dialect.window(topic), dialect.wants_book(topic)) == (
+    assert (emulator.ids, emulator.per_link, emulator.window(topic), emulator.wants_book(topic)) == (
         IdStyle.FRAME, False, 200, 0,
     )  # fmt: skip
     listing = market.listing("BTCUSDT")
     assert listing is not None
     change = market.step("BTCUSDT")
-    assert dialect.render(topic, listing, change, None) == dialect.render(topic, listing, change, None)
-    assert dialect.render(topic, listing, None, None) == b""
+    assert emulator.render(topic, listing, change, None) == emulator.render(topic, listing, change, None)
+    assert emulator.render(topic, listing, None, None) == b""
 
 
 @both
@@ -260,7 +260,7 @@ def test_topics_of_other_data_are_accepted_and_silent(code: str) -> None:
 
 def test_the_names_of_a_links_topics_fit_into_21_000_characters() -> None:
     _, _, line = link("bybit_future")
-    line.dialect.rules.characters = 60
+    line.emulator.rules.characters = 60
     line.say(subscribe("orderbook.200.BTCUSDT", "orderbook.200.BTCPERP"))
     (refusal,) = line.say(subscribe("orderbook.200.BTCUSDT-25DEC26"))
     assert json.loads(refusal)["success"] is False
@@ -288,18 +288,18 @@ def test_a_client_that_says_nothing_is_cut_after_ten_minutes(code: str) -> None:
 
 @both
 def test_connections_are_limited_in_five_minutes(code: str) -> None:
-    _, _, dialect = world(code)
+    _, _, emulator = world(code)
 
     def knock(client: str, at_s: float, path: str = "") -> Any:
-        path = path or f"/v5/public/{dialect.rules.category}"
-        return dialect.open(Call(path, {}, client, Stamp(int(at_s * 1e9), START_MS * 1_000_000)))
+        path = path or f"/v5/public/{emulator.rules.category}"
+        return emulator.open(Call(path, {}, client, Stamp(int(at_s * 1e9), START_MS * 1_000_000)))
 
     assert knock("a", 1, "/v5/public/option").status == 404
     assert not any(isinstance(knock("a", 1), Answer) for _ in range(500))
     assert knock("a", 2).status == 403
     assert not isinstance(knock("b", 2), Answer)
     assert not isinstance(knock("a", 303), Answer)
-    dialect.unlimited()
+    emulator.unlimited()
     assert not any(isinstance(knock("a", 304), Answer) for _ in range(1200))
 
 
@@ -345,17 +345,17 @@ def test_the_best_prices_are_always_whole_and_repeated_for_contracts() -> None:
         ]  # fmt: skip
         listing = market.listing("BTCUSDT")
         assert listing is not None
-        again = line.dialect.keep_alive(Topic("BTCUSDT", "1"), listing, market.seq["BTCUSDT"], market.time_ms + 3000)
+        again = line.emulator.keep_alive(Topic("BTCUSDT", "1"), listing, market.seq["BTCUSDT"], market.time_ms + 3000)
         assert (again is not None) == repeats
         if again is not None:
             (update,) = exchange.handler.parse(again)
             assert (update.bids, update.asks, update.seq) == (updates[-1].bids, updates[-1].asks, updates[-1].seq)
-        assert line.dialect.keep_alive(Topic("BTCUSDT", "200"), listing, 1, market.time_ms) is None
+        assert line.emulator.keep_alive(Topic("BTCUSDT", "200"), listing, 1, market.time_ms) is None
 
 
 def test_a_delisted_market_has_no_first_frame() -> None:
-    _, _, dialect = world("bybit_spot")
-    assert dialect.first(Topic("NOPE", "200")) is None
+    _, _, emulator = world("bybit_spot")
+    assert emulator.first(Topic("NOPE", "200")) is None
 
 
 def test_the_catalogue_names_markets_as_the_exchange_does() -> None:
@@ -363,10 +363,11 @@ def test_the_catalogue_names_markets_as_the_exchange_does() -> None:
     assert dated_native("BTC", "USDT", "261225") == "BTCUSDT-25DEC26"
     assert dated_native("ETH", "USDT", "260102") == "ETHUSDT-02JAN26"
     for code, crosses, dated in (("bybit_spot", ("BTC",), False), ("bybit_future", (), True)):
-        exchange, _, dialect = world(code)
-        assert (dialect.catalogue.crosses, dialect.catalogue.dated, dialect.catalogue.quote) == (crosses, dated, "USDT")
+        exchange, _, emulator = world(code)
+        catalogue = emulator.catalogue
+        assert (catalogue.crosses, catalogue.dated, catalogue.quote) == (crosses, dated, "USDT")
         delivery = "261225" if dated else ""
-        native = dialect.catalogue.native("BTC", "USDT", delivery)
+        native = emulator.catalogue.native("BTC", "USDT", delivery)
         assert exchange.handler.normalize_symbol(native) == ("BTC-USDT-261225" if dated else "BTC-USDT")
 
 

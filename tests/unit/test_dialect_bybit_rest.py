@@ -1,4 +1,4 @@
-"""Bybit's dialect, REST: read back by the strategy and the handler, with the documented errors, pages and ban."""
+"""Bybit's emulator, REST: read back by the strategy and the handler, with the documented errors, pages and ban."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp
 from hoga.exchanges.base import RestRequest
-from hoga.exchanges.dialect import Answer, Call
 from services.ingest.directory import Directory
+from services.simulator.venues.base import Answer, Call
 from tests.support.market_bybit import START_MS, world
 
 both = pytest.mark.parametrize("code", ["bybit_spot", "bybit_future"])
@@ -23,10 +23,10 @@ def decimals(levels: list[tuple[str, str]]) -> list[tuple[Decimal, Decimal]]:
 
 
 class Web:
-    """A client of the dialect's REST side."""
+    """A client of the emulator's REST side."""
 
     def __init__(self, code: str, **options: Any) -> None:
-        self.exchange, self.market, self.dialect = world(code, **options)
+        self.exchange, self.market, self.emulator = world(code, **options)
         self.now_s = 1000.0
 
     def get(self, path: str, client: str = "a") -> Answer:
@@ -34,7 +34,7 @@ class Web:
         pairs = dict(pair.split("=", 1) for pair in query.split("&")) if query else {}
         pairs = {key: value.replace("%3D", "=").replace("%26", "&") for key, value in pairs.items()}
         stamp = Stamp(int(self.now_s * 1e9), START_MS * 1_000_000)
-        return self.dialect.rest(Call(address, pairs, client, stamp))
+        return self.emulator.rest(Call(address, pairs, client, stamp))
 
     def body(self, path: str) -> bytes:
         answer = self.get(path)
@@ -62,7 +62,7 @@ def test_a_rest_book_is_the_present_book(code: str) -> None:
 @both
 def test_a_rest_book_without_a_limit_is_short_and_never_deeper_than_a_thousand(code: str) -> None:
     web = Web(code, levels=1100)
-    base = f"/v5/market/orderbook?category={web.dialect.rules.category}&symbol=BTCUSDT"
+    base = f"/v5/market/orderbook?category={web.emulator.rules.category}&symbol=BTCUSDT"
     assert len(json.loads(web.body(base))["result"]["b"]) == (1 if code == "bybit_spot" else 25)
     assert len(json.loads(web.body(f"{base}&limit=5000"))["result"]["a"]) == 1000
 
@@ -81,7 +81,7 @@ def test_a_rest_book_without_a_limit_is_short_and_never_deeper_than_a_thousand(c
 )
 def test_errors_come_as_success_with_a_code(code: str, query: str) -> None:
     web = Web(code)
-    body = web.body(f"/v5/market/orderbook?{query.format(web.dialect.rules.category)}")
+    body = web.body(f"/v5/market/orderbook?{query.format(web.emulator.rules.category)}")
     error = web.exchange.strategy.rest_error(body)
     assert error is not None
     assert error.startswith("10001 params error")
@@ -100,7 +100,7 @@ def test_who_asks_too_often_is_sent_away_for_ten_minutes(code: str) -> None:
     assert web.get(path).status == 403
     web.now_s += 2
     assert web.get(path).status == 200
-    web.dialect.unlimited()
+    web.emulator.unlimited()
     assert {web.get(path).status for _ in range(2000)} == {200}
     assert web.get("/v5/nothing").status == 404
 

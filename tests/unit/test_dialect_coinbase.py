@@ -1,4 +1,4 @@
-"""Coinbase's dialect speaks as documented, and the live half understands it: each is driven against the other."""
+"""Coinbase's emulator speaks as documented, and the live half understands it: each is driven against the other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import pytest
 from hoga.domain.book import Book
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.exchanges.coinbase.speak import CoinbaseDialect
-from hoga.exchanges.dialect import Answer, BookView, Change, IdStyle, Listing, Topic, plain
+from services.simulator.venues.base import Answer, BookView, Change, IdStyle, Listing, Topic
+from services.simulator.venues.coinbase import CoinbaseEmulator
+from services.simulator.venues.numbers import plain
+from services.simulator.venues.registry import EMULATORS
 from tests.support.market_coinbase import START_MS, Desk, FakeLink
 from tests.support.naive_coinbase import NaiveConnection
 
@@ -38,19 +40,19 @@ def texts(book: BookView, listing: Listing) -> tuple[list[tuple[str, str]], list
 
 
 def test_it_is_named_as_the_catalogue_says() -> None:
-    dialect = COINBASE.speak(Desk().market, 3)
-    assert isinstance(dialect, CoinbaseDialect)
-    assert (dialect.code, dialect.per_link, dialect.ids) == ("coinbase", True, IdStyle.CHANGE)
-    assert (dialect.catalogue.quote, dialect.catalogue.crosses) == ("USD", ("BTC",))
-    assert dialect.catalogue.native("BTC", "USD", "") == "BTC-USD"
-    assert not dialect.binary
-    assert not dialect.whole_frames
+    emulator = EMULATORS["coinbase"](Desk().market, seed=3)
+    assert isinstance(emulator, CoinbaseEmulator)
+    assert (emulator.code, emulator.per_link, emulator.ids) == ("coinbase", True, IdStyle.CHANGE)
+    assert (emulator.catalogue.quote, emulator.catalogue.crosses) == ("USD", ("BTC",))
+    assert emulator.catalogue.native("BTC", "USD", "") == "BTC-USD"
+    assert not emulator.binary
+    assert not emulator.whole_frames
 
 
 # --- a conversation
 
 
-def test_the_live_half_and_the_dialect_understand_each_other() -> None:
+def test_the_live_half_and_the_emulator_understand_each_other() -> None:
     """Three markets on a link for a minute: every frame routed and parsed, every number in place, every book true."""
     desk = Desk(seed=7)
     link, naive = desk.connect(), NaiveConnection()
@@ -313,13 +315,13 @@ def test_an_address_may_open_eight_connections_a_second() -> None:
     desk = Desk()
     for _ in range(8):
         desk.connect()
-    refused = desk.dialect.open(desk.call())
+    refused = desk.emulator.open(desk.call())
     assert isinstance(refused, Answer)
     assert refused.status == 429
     desk.connect("b")
     desk.now_s += 1.01
     desk.connect()
-    elsewhere = desk.dialect.open(desk.call("/ws"))
+    elsewhere = desk.emulator.open(desk.call("/ws"))
     assert isinstance(elsewhere, Answer)
     assert elsewhere.status == 404
 
@@ -327,12 +329,12 @@ def test_an_address_may_open_eight_connections_a_second() -> None:
 def test_the_limits_can_be_lifted() -> None:
     desk = Desk()
     for _ in range(9):
-        desk.dialect.open(desk.call())
-    desk.dialect.unlimited()
+        desk.emulator.open(desk.call())
+    desk.emulator.unlimited()
     link = [desk.connect() for _ in range(30)][-1]
     for _ in range(30):
         link.say(HEARTBEATS, desk.stamp)
-        assert desk.dialect.rest(desk.call(f"{API}/products")).status == 200
+        assert desk.emulator.rest(desk.call(f"{API}/products")).status == 200
     assert link.closed is None
 
 
@@ -340,7 +342,7 @@ def test_the_limits_can_be_lifted() -> None:
 
 
 def get(desk: Desk, path: str, **query: str) -> Any:
-    answer = desk.dialect.rest(desk.call(path, **query))
+    answer = desk.emulator.rest(desk.call(path, **query))
     assert answer.status == 200
     return json.loads(answer.body)
 
@@ -351,7 +353,7 @@ def test_what_the_strategy_asks_for_is_answered_in_a_form_the_handler_reads() ->
     def fetch(path: str) -> bytes:
         desk.now_s += 0.2
         base, _, query = path.partition("?")
-        answer = desk.dialect.rest(desk.call(base, **dict(pair.split("=") for pair in query.split("&"))))
+        answer = desk.emulator.rest(desk.call(base, **dict(pair.split("=") for pair in query.split("&"))))
         assert answer.status == 200
         assert STRATEGY.rest_error(answer.body) is None
         return answer.body
@@ -391,7 +393,7 @@ def test_a_product_book_is_cut_to_its_limit_and_up_to_a_second_old() -> None:
         change = desk.market.step("BTC-USD")
         desk.now_s = 1000.0 + (change.time_ms - START_MS) / 1000
         true[change.time_ms] = desk.market.book("BTC-USD")
-        desk.dialect.web.budgets.clear()
+        desk.emulator.web.budgets.clear()
         book = get(desk, f"{API}/product_book", product_id="BTC-USD", limit="3")["pricebook"]
         listing = desk.market.listing("BTC-USD")
         assert listing is not None
@@ -416,27 +418,27 @@ def test_a_product_book_is_cut_to_its_limit_and_up_to_a_second_old() -> None:
     ],
 )
 def test_errors_have_a_body(path: str, query: dict[str, str], status: int) -> None:
-    answer = Desk().dialect.rest(Desk().call(f"{API}/{path}", **query))
+    answer = Desk().emulator.rest(Desk().call(f"{API}/{path}", **query))
     assert answer.status == status
     assert STRATEGY.rest_error(answer.body)
 
 
 def test_more_than_ten_requests_a_second_are_refused() -> None:
     desk = Desk()
-    statuses = [desk.dialect.rest(desk.call(f"{API}/products")).status for _ in range(40)]
+    statuses = [desk.emulator.rest(desk.call(f"{API}/products")).status for _ in range(40)]
     assert statuses == [200] * 10 + [429] * 30, "and never banned"
-    refused = desk.dialect.rest(desk.call(f"{API}/products"))
+    refused = desk.emulator.rest(desk.call(f"{API}/products"))
     assert STRATEGY.rest_error(refused.body) == "rate_limit_exceeded Too many requests"
-    assert desk.dialect.rest(desk.call(f"{API}/products", client="b")).status == 200
+    assert desk.emulator.rest(desk.call(f"{API}/products", client="b")).status == 200
     desk.now_s += 1.0
-    assert desk.dialect.rest(desk.call(f"{API}/products")).status == 200
+    assert desk.emulator.rest(desk.call(f"{API}/products")).status == 200
 
 
-def test_the_dialect_renders_nothing_without_a_change() -> None:
+def test_the_emulator_renders_nothing_without_a_change() -> None:
     desk = Desk()
     listing = desk.market.listing("BTC-USD")
     assert listing is not None
     topic = Topic("BTC-USD", "level2")
-    assert desk.dialect.wants_book(topic) == desk.dialect.window(topic) == 0
-    assert desk.dialect.render(topic, listing, None, desk.market.book("BTC-USD")) == b""
-    assert desk.dialect.first(Topic("NO-PE", "level2")) is None
+    assert desk.emulator.wants_book(topic) == desk.emulator.window(topic) == 0
+    assert desk.emulator.render(topic, listing, None, desk.market.book("BTC-USD")) == b""
+    assert desk.emulator.first(Topic("NO-PE", "level2")) is None

@@ -1,4 +1,4 @@
-"""Kraken's dialect: it speaks as documented, and what it says is understood by our side and by a naive client alike."""
+"""Kraken's emulator: it answers as documented; what it says is understood by our side and by a naive client alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RestRequest, RouteKind
-from hoga.exchanges.dialect import (
+from hoga.runtime.books import BookShelf
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -29,8 +30,7 @@ from hoga.exchanges.dialect import (
     Session,
     Topic,
 )
-from hoga.exchanges.kraken.speak import HEARTBEAT, KrakenDialect, rfc3339
-from hoga.runtime.books import BookShelf
+from services.simulator.venues.kraken import HEARTBEAT, KrakenEmulator, rfc3339
 from tests.support.naive_kraken import KrakenBook
 
 KRAKEN = registry.get("kraken")
@@ -94,15 +94,15 @@ class FakeMarket:
 
 
 class Line:
-    """One link to the dialect and everything that was sent over it."""
+    """One link to the emulator and everything that was sent over it."""
 
     def __init__(self, market: FakeMarket | None = None) -> None:
         self.market = market or FakeMarket()
-        self.dialect = KrakenDialect(self.market)
+        self.emulator = KrakenEmulator(self.market)
         self.now_s = 1000.0
         self.frames: list[str] = []
         self.closed: Close | None = None
-        opened = self.dialect.open(self.call("/v2"))
+        opened = self.emulator.open(self.call("/v2"))
         assert isinstance(opened, Session)
         self.session = opened
 
@@ -130,18 +130,18 @@ class Line:
         listing = self.market.listing(native)
         assert listing is not None
         for topic in sorted(topic for topic in self.session.topics if topic.native == native):
-            depth = self.dialect.window(topic)
+            depth = self.emulator.window(topic)
             bids, asks = differ(before.bids, after.bids, depth), differ(before.asks, after.asks, depth)
             change = Change(after.seq, after.seq, before.seq, after.time_ms, bids, asks)
-            wanted = self.dialect.wants_book(topic)
+            wanted = self.emulator.wants_book(topic)
             top = BookView(after.seq, after.time_ms, after.bids[:wanted], after.asks[:wanted])
-            frame = self.dialect.render(topic, listing, change, top)
+            frame = self.emulator.render(topic, listing, change, top)
             sent.append(self.session.stamp(frame) if frame else b"")
         return sent
 
     def rest(self, path: str, **query: str) -> Any:
         self.now_s += 1.1  # politely
-        answer = self.dialect.rest(self.call(path, **query))
+        answer = self.emulator.rest(self.call(path, **query))
         assert answer.status == 200
         return json.loads(answer.body)
 
@@ -149,7 +149,7 @@ class Line:
         path, _, query = request.path.partition("?")
         pairs = dict(pair.split("=") for pair in query.split("&") if pair)
         pairs = {key: value.replace("%2F", "/") for key, value in pairs.items()}
-        return self.dialect.rest(self.call(path, **pairs)).body
+        return self.emulator.rest(self.call(path, **pairs)).body
 
     def _carry_out(self, actions: list[Action]) -> list[Any]:
         start = len(self.frames)
@@ -158,7 +158,7 @@ class Line:
                 assert isinstance(action.data, str)
                 self.frames.append(action.data)
             elif isinstance(action, SendFirst):
-                first = self.dialect.first(action.topic)
+                first = self.emulator.first(action.topic)
                 assert first is not None
                 self.frames.append(first.decode())
             else:
@@ -292,18 +292,18 @@ def test_a_minute_of_silence_ends_a_link_without_subscriptions_only() -> None:
 def test_connections_and_messages_are_limited() -> None:
     line = Line()
     for _ in range(149):
-        assert isinstance(line.dialect.open(line.call("/v2")), Session)
-    refused = line.dialect.open(line.call("/v2"))
+        assert isinstance(line.emulator.open(line.call("/v2")), Session)
+    refused = line.emulator.open(line.call("/v2"))
     assert isinstance(refused, Answer)
     assert refused.status == 429
-    assert isinstance(line.dialect.open(line.call("/v2", client="b")), Session)
+    assert isinstance(line.emulator.open(line.call("/v2", client="b")), Session)
     line.wait(0)
     answers = [line.say({"method": "ping"})[0] for _ in range(25)]
     assert answers[-1] == {"Error": "Exceeded msg rate"}
     assert KRAKEN.strategy.route(line.frames[-1].encode()).kind is RouteKind.REFUSED
-    line.dialect.unlimited()
-    assert isinstance(line.dialect.open(line.call("/v2")), Session)
-    wrong = line.dialect.open(line.call("/"))
+    line.emulator.unlimited()
+    assert isinstance(line.emulator.open(line.call("/v2")), Session)
+    wrong = line.emulator.open(line.call("/"))
     assert isinstance(wrong, Answer)
     assert wrong.status == 404
 
@@ -389,13 +389,13 @@ def test_no_delete_is_sent_for_what_falls_out_of_the_depth() -> None:
     after = BookView(2, book.time_ms + 5, [bid, *bids][:10], [ask, *asks][:10])
     fallen_bid, fallen_ask = (bids[9][0], 0), (asks[9][0], 0)
     change = Change(2, 2, 1, after.time_ms, [fallen_bid, bid], [ask, fallen_ask])
-    (data,) = json.loads(line.dialect.render(topic, listing, change, after), parse_float=str)["data"]
+    (data,) = json.loads(line.emulator.render(topic, listing, change, after), parse_float=str)["data"]
     assert [[level["qty"] for level in data[side]] for side in ("bids", "asks")] == [["0.00000555"], ["0.00000777"]]
     only_deletes = Change(2, 2, 1, after.time_ms, [fallen_bid], [fallen_ask])
-    assert line.dialect.render(topic, listing, only_deletes, after) == b""
+    assert line.emulator.render(topic, listing, only_deletes, after) == b""
     short = BookView(2, after.time_ms, bids[:9], asks[:8])
     change = Change(2, 2, 1, after.time_ms, [fallen_bid], [(asks[8][0], 0), fallen_ask])
-    (data,) = json.loads(line.dialect.render(topic, listing, change, short))["data"]
+    (data,) = json.loads(line.emulator.render(topic, listing, change, short))["data"]
     assert [len(data["bids"]), len(data["asks"])] == [1, 2], "a side that has grown shorter loses levels for good"
 
 
@@ -475,12 +475,12 @@ def test_errors_come_with_status_200(path: str, query: dict[str, str], error: st
 
 def test_too_many_requests_are_refused_by_address() -> None:
     line = Line()
-    answers = [json.loads(line.dialect.rest(line.call("/0/public/AssetPairs")).body) for _ in range(61)]
+    answers = [json.loads(line.emulator.rest(line.call("/0/public/AssetPairs")).body) for _ in range(61)]
     assert [answer["error"] for answer in answers[:60]] == [[]] * 60
     assert answers[60]["error"] == ["EGeneral:Too many requests"]
-    assert json.loads(line.dialect.rest(line.call("/0/public/AssetPairs", client="b")).body)["error"] == []
+    assert json.loads(line.emulator.rest(line.call("/0/public/AssetPairs", client="b")).body)["error"] == []
     line.now_s += 60
     assert line.rest("/0/public/AssetPairs")["error"] == []
-    line.dialect.unlimited()
-    answers = [json.loads(line.dialect.rest(line.call("/0/public/AssetPairs")).body) for _ in range(200)]
+    line.emulator.unlimited()
+    answers = [json.loads(line.emulator.rest(line.call("/0/public/AssetPairs")).body) for _ in range(200)]
     assert not any(answer["error"] for answer in answers)

@@ -14,7 +14,8 @@ from hoga.domain.keeper import KeeperRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.exchanges.dialect import (
+from hoga.runtime.books import BookShelf
+from services.simulator.venues.base import (
     Answer,
     BookView,
     Call,
@@ -27,15 +28,14 @@ from hoga.exchanges.dialect import (
     SendFirst,
     Session,
     Topic,
-    fixed,
 )
-from hoga.exchanges.okx.speak import OkxDialect, OkxSpotDialect, OkxSwapDialect
-from hoga.runtime.books import BookShelf
+from services.simulator.venues.numbers import fixed
+from services.simulator.venues.okx import OkxEmulator, OkxSpotEmulator, OkxSwapEmulator
 
 START_MS = 1_790_000_000_000
 WINDOW = 400
-DIALECTS = {"okx_spot": OkxSpotDialect, "okx_swap": OkxSwapDialect}
-both = pytest.mark.parametrize("code", DIALECTS)
+EMULATED = {"okx_spot": OkxSpotEmulator, "okx_swap": OkxSwapEmulator}
+both = pytest.mark.parametrize("code", EMULATED)
 
 
 def listings(code: str) -> list[Listing]:
@@ -114,7 +114,7 @@ class Stage:
     def __init__(self, code: str) -> None:
         self.code, self.market = code, FakeMarket(code)
         self.exchange = registry.get(code)
-        self.dialect: OkxDialect = DIALECTS[code](self.market)
+        self.emulator: OkxEmulator = EMULATED[code](self.market)
         self.shelf = BookShelf(self.exchange, KeeperRules())
         self.natives = list(self.market.listed)
         self.told: dict[str, int] = {}
@@ -131,7 +131,7 @@ class Stage:
         return Call(path, query, "a", self.stamp)
 
     def open(self) -> Session:
-        opened = self.dialect.open(self.call("/ws/v5/public"))
+        opened = self.emulator.open(self.call("/ws/v5/public"))
         assert isinstance(opened, Session)
         return opened
 
@@ -155,7 +155,7 @@ class Stage:
                     self.hear(data)
                 case SendFirst(topic=topic):
                     self.told[topic.native] = self.market.books[topic.native].seq
-                    self.hear(self.dialect.first(topic) or b"")
+                    self.hear(self.emulator.first(topic) or b"")
         return actions
 
     def subscribe(self, *natives: str) -> Session:
@@ -168,7 +168,7 @@ class Stage:
         (topic,) = [topic for topic in session.topics if topic.native == native]
         while True:
             change = self.market.step(native)._replace(prev_seq=self.told[native])
-            frame = self.dialect.render(topic, self.market.listed[native], change, None)
+            frame = self.emulator.render(topic, self.market.listed[native], change, None)
             if frame:
                 self.told[native] = change.last_seq
                 return frame
@@ -253,7 +253,7 @@ def test_a_quiet_topic_says_so_and_changes_nothing(code: str) -> None:
     session = stage.subscribe(native)
     (topic,) = session.topics
     book = stage.market.books[native]
-    alive = stage.dialect.keep_alive(topic, stage.market.listed[native], book.seq, stage.market.now_ms)
+    alive = stage.emulator.keep_alive(topic, stage.market.listed[native], book.seq, stage.market.now_ms)
     assert alive is not None
     data = json.loads(alive)["data"][0]
     assert (data["asks"], data["bids"], data["seqId"], data["prevSeqId"]) == ([], [], book.seq, book.seq)
@@ -271,12 +271,12 @@ def test_ids_that_begin_anew_are_neither_gap_nor_reversal(code: str) -> None:
     (topic,) = session.topics
     change = stage.market.step(native, seq=17)
     assert change.last_seq < change.prev_seq
-    anew = stage.dialect.renumbered(topic, stage.market.listed[native], change, stage.market.books[native])
+    anew = stage.emulator.renumbered(topic, stage.market.listed[native], change, stage.market.books[native])
     assert anew is not None
     stage.hear(anew)
     stage.check(native)
     again = Change(5, 5, 17, stage.market.now_ms, [], [])
-    empty = stage.dialect.renumbered(topic, stage.market.listed[native], again, stage.market.books[native])
+    empty = stage.emulator.renumbered(topic, stage.market.listed[native], again, stage.market.books[native])
     assert empty is not None, "also where nothing has changed"
     stage.market.books[native] = stage.market.books[native]._replace(seq=5)
     stage.told[native] = 5
@@ -293,15 +293,15 @@ def test_frames_have_the_documented_shape() -> None:
     stage = Stage("okx_spot")
     session = stage.subscribe("BTC-USDT")
     (topic,) = session.topics
-    assert (topic.form, topic.interval_ms, stage.dialect.window(topic)) == ("books", 0, WINDOW)
-    first = json.loads(stage.dialect.first(topic) or b"")
+    assert (topic.form, topic.interval_ms, stage.emulator.window(topic)) == ("books", 0, WINDOW)
+    first = json.loads(stage.emulator.first(topic) or b"")
     assert list(first) == ["arg", "action", "data"]
     assert (first["arg"], first["action"]) == ({"channel": "books", "instId": "BTC-USDT"}, "snapshot")
     (data,) = first["data"]
     assert list(data) == ["asks", "bids", "ts", "checksum", "seqId", "prevSeqId"]
     assert (data["ts"], data["checksum"], data["prevSeqId"]) == (str(START_MS), 0, -1)
     change = Change(6, 9, 5, START_MS + 1, [(499_990, 0), (499_995, 150_000_000)], [(500_010, 1), (500_020, 5)])
-    update = json.loads(stage.dialect.render(topic, stage.market.listed["BTC-USDT"], change, None))
+    update = json.loads(stage.emulator.render(topic, stage.market.listed["BTC-USDT"], change, None))
     assert update["action"] == "update"
     assert update["data"][0] == {
         "asks": [["50001", "0.00000001", "0", "2"], ["50002", "0.00000005", "0", "6"]],
@@ -317,7 +317,7 @@ def test_what_happened_outside_the_window_is_no_frame() -> None:
     stage = Stage("okx_spot")
     (topic,) = stage.subscribe("BTC-USDT").topics
     idle = Change(6, 9, 5, START_MS + 1, [], [])
-    assert stage.dialect.render(topic, stage.market.listed["BTC-USDT"], idle, None) == b""
+    assert stage.emulator.render(topic, stage.market.listed["BTC-USDT"], idle, None) == b""
 
 
 def test_whole_books_and_silent_channels_are_no_books_of_ours() -> None:
@@ -330,10 +330,10 @@ def test_whole_books_and_silent_channels_are_no_books_of_ours() -> None:
     levels = {}
     for topic in session.topics:
         book, listing = stage.market.books["BTC-USDT"], stage.market.listed["BTC-USDT"]
-        levels[topic.form] = stage.dialect.wants_book(topic)
-        assert stage.dialect.keep_alive(topic, listing, 1, 1) is None
-        assert stage.dialect.renumbered(topic, listing, Change(1, 1, 5, 1, [], []), book) is None
-        for frame in (stage.dialect.first(topic), stage.dialect.render(topic, listing, None, book)):
+        levels[topic.form] = stage.emulator.wants_book(topic)
+        assert stage.emulator.keep_alive(topic, listing, 1, 1) is None
+        assert stage.emulator.renumbered(topic, listing, Change(1, 1, 5, 1, [], []), book) is None
+        for frame in (stage.emulator.first(topic), stage.emulator.render(topic, listing, None, book)):
             if topic.form == "tickers":
                 assert not frame
                 continue
@@ -465,13 +465,13 @@ def test_an_upgrade_is_announced_a_minute_before_the_end() -> None:
 
 def test_three_connections_a_second_and_only_the_public_path() -> None:
     stage = Stage("okx_spot")
-    answers = [stage.dialect.open(stage.call("/ws/v5/public")) for _ in range(4)]
+    answers = [stage.emulator.open(stage.call("/ws/v5/public")) for _ in range(4)]
     assert all(isinstance(answer, Session) for answer in answers[:3])
     assert isinstance(answers[3], Answer)
     assert answers[3].status == 429
     stage.now_s += 1.1
     stage.open()
-    wrong = stage.dialect.open(stage.call("/ws/v5/private"))
+    wrong = stage.emulator.open(stage.call("/ws/v5/private"))
     assert isinstance(wrong, Answer)
     assert wrong.status == 404
 
@@ -484,7 +484,7 @@ def test_a_rest_book_is_the_best_levels_with_the_id_of_the_stream(code: str) -> 
     stage = Stage(code)
     native = stage.natives[0]
     path, _, query = stage.exchange.strategy.snapshot_request(native).path.partition("?")
-    answer = stage.dialect.rest(stage.call(path, **dict(pair.split("=") for pair in query.split("&"))))
+    answer = stage.emulator.rest(stage.call(path, **dict(pair.split("=") for pair in query.split("&"))))
     assert (answer.status, stage.exchange.strategy.rest_error(answer.body)) == (200, None)
     update = stage.exchange.handler.parse_snapshot(native, answer.body)
     book, listing = stage.market.books[native], stage.market.listed[native]
@@ -508,7 +508,7 @@ def test_a_rest_book_is_the_best_levels_with_the_id_of_the_stream(code: str) -> 
 )
 def test_rest_errors_have_a_code_that_our_side_finds(path: str, query: dict[str, str], status: int, code: str) -> None:
     stage = Stage("okx_spot")
-    answer = stage.dialect.rest(stage.call(path, **query))
+    answer = stage.emulator.rest(stage.call(path, **query))
     assert (answer.status, json.loads(answer.body)["code"]) == (status, code)
     found = stage.exchange.strategy.rest_error(answer.body)
     assert found is not None
@@ -519,17 +519,17 @@ def test_rest_is_limited_by_endpoint_and_address_without_a_ban() -> None:
     stage = Stage("okx_spot")
 
     def ask() -> Answer:
-        return stage.dialect.rest(stage.call("/api/v5/market/books", instId="BTC-USDT"))
+        return stage.emulator.rest(stage.call("/api/v5/market/books", instId="BTC-USDT"))
 
     assert [ask().status for _ in range(42)] == [200] * 40 + [429] * 2
     assert stage.exchange.strategy.rest_error(ask().body) == "50011 Too Many Requests"
-    lists = [stage.dialect.rest(stage.call("/api/v5/market/tickers", instType="SPOT")).status for _ in range(21)]
+    lists = [stage.emulator.rest(stage.call("/api/v5/market/tickers", instType="SPOT")).status for _ in range(21)]
     assert lists == [200] * 20 + [429]
     other = Call("/api/v5/market/books", {"instId": "BTC-USDT"}, "b", stage.stamp)
-    assert stage.dialect.rest(other).status == 200
+    assert stage.emulator.rest(other).status == 200
     stage.now_s += 2.1
     assert ask().status == 200
-    stage.dialect.unlimited()
+    stage.emulator.unlimited()
     assert {ask().status for _ in range(200)} == {200}
 
 
@@ -541,7 +541,7 @@ def test_our_side_reads_its_lists(code: str) -> None:
 
     def fetch(path: str) -> bytes:
         target, _, query = path.partition("?")
-        return stage.dialect.rest(stage.call(target, **dict(pair.split("=") for pair in query.split("&")))).body
+        return stage.emulator.rest(stage.call(target, **dict(pair.split("=") for pair in query.split("&")))).body
 
     found = handler.parse_instruments([fetch(one.path) for one in strategy.instruments_requests()])
     assert [one.native_symbol for one in found] == stage.natives
@@ -560,12 +560,12 @@ def test_our_side_reads_its_lists(code: str) -> None:
 
 @both
 def test_the_catalogue_spells_the_ids_that_our_side_reads(code: str) -> None:
-    catalogue, handler = DIALECTS[code].catalogue, registry.get(code).handler
-    assert DIALECTS[code].code == code
+    catalogue, handler = EMULATED[code].catalogue, registry.get(code).handler
+    assert EMULATED[code].code == code
     assert handler.normalize_symbol(catalogue.native("BTC", "USDT", "")) == "BTC-USDT"
     assert (catalogue.contracts, catalogue.dated) == (code == "okx_swap",) * 2
     if catalogue.dated:
         assert handler.normalize_symbol(catalogue.native("BTC", "USDT", "261225")) == "BTC-USDT-261225"
-    dialect = registry.get(code).speak(FakeMarket(code), 7)
-    assert isinstance(dialect, DIALECTS[code])
-    assert dialect.window(Topic("X", "books")) == WINDOW
+    emulator = EMULATED[code](FakeMarket(code), seed=7)
+    assert isinstance(emulator, EMULATED[code])
+    assert emulator.window(Topic("X", "books")) == WINDOW

@@ -16,8 +16,8 @@ from hoga.domain.errors import FrameError
 from hoga.domain.types import NO_SEQ
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Continuity, RestKind, RouteKind
-from hoga.exchanges.coinbase.speak_rest import rfc3339
 from hoga.exchanges.times import rfc3339_ns
+from services.simulator.venues.coinbase_rest import rfc3339
 
 COINBASE = registry.get("coinbase")
 STRATEGY, HANDLER = COINBASE.strategy, COINBASE.handler

@@ -13,6 +13,7 @@ from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart
 from hoga.runtime.replay import Replay, replay
 from services.simulator.market import Truth
+from services.simulator.venues.registry import emulated
 from services.simulator.world import World
 from tests.support import simtape
 
@@ -46,7 +47,7 @@ def check(run: Replay, truth: dict[str, Truth]) -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 def test_every_exchange_replays_to_the_truth_at_every_level(code: str, seed: int, tmp_path: Path) -> None:
     run, truth = played(code, tmp_path, seconds=10.0, seed=seed, symbols=10)
     assert len(truth) == 10
@@ -57,7 +58,7 @@ def test_every_exchange_replays_to_the_truth_at_every_level(code: str, seed: int
     assert len(run.symbols.by_native) == 10, "the instrument list stands at the beginning"
 
 
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 def test_deep_books_and_fast_prices_move_levels_through_the_edge_of_the_window(code: str, tmp_path: Path) -> None:
     run, truth = played(code, tmp_path, seconds=6.0, seed=5, symbols=2, max_levels=950, drift=40.0, changes=30.0)
     check(run, truth)
@@ -66,7 +67,7 @@ def test_deep_books_and_fast_prices_move_levels_through_the_edge_of_the_window(c
         assert any(len(book["bids"]) == depth for book in truth.values()), "no window was full"
 
 
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 def test_a_link_that_is_cut_is_opened_again_and_the_books_are_right(code: str, tmp_path: Path) -> None:
     cut: list[float] = []
 
@@ -84,7 +85,7 @@ def test_a_link_that_is_cut_is_opened_again_and_the_books_are_right(code: str, t
         assert (exact(bids), exact(asks)) == (exact(truth[native]["bids"]), exact(truth[native]["asks"])), native
 
 
-@pytest.mark.parametrize("code", registry.supported())
+@pytest.mark.parametrize("code", emulated())
 def test_late_frames_quiet_spells_and_new_ids_are_no_gaps(code: str, tmp_path: Path) -> None:
     exchange = registry.get(code)
     in_band = exchange.traits.start is BookStart.IN_BAND and not exchange.traits.by_link
@@ -109,7 +110,7 @@ def test_late_frames_quiet_spells_and_new_ids_are_no_gaps(code: str, tmp_path: P
 
 
 def test_equal_seeds_give_equal_tapes() -> None:
-    for code in registry.supported():
+    for code in emulated():
         first, second = (simtape.record(code, seconds=2.0, seed=4, symbols=2)[0] for _ in range(2))
         assert first == second, code
         assert simtape.record(code, seconds=2.0, seed=9, symbols=2)[0] != first, code

@@ -13,9 +13,10 @@ from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Continuity, RouteKind
 from services.simulator.actions import ACTIONS
 from services.simulator.manglers import MANGLERS, off_by_one
+from services.simulator.venues.registry import emulated
 from tests.support.memory_link import Client, Room
 
-ALL = registry.supported()
+ALL = emulated()
 KEEP_ALIVE = ("okx_spot", "okx_swap")
 SUMMED = [code for code in ALL if registry.get(code).traits.checksum is not None]
 

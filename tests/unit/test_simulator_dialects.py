@@ -1,4 +1,4 @@
-"""The dialects speak as documented: requests, acknowledgements, errors, limits, pings, REST weights and bans."""
+"""The emulators speak as documented: requests, acknowledgements, errors, limits, pings, REST weights and bans."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import Answer, Call, Change, Close, Dialect, Ping, Send, SendFirst, Session
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
+from services.simulator.venues.base import Answer, Call, Change, Close, Emulator, Ping, Send, SendFirst, Session
 
 START_MS = 1_790_000_000_000
 
 
 class Desk:
-    """A dialect over a small market, with a clock that the test turns."""
+    """A emulator over a small market, with a clock that the test turns."""
 
     def __init__(self, code: str) -> None:
         options = Options(symbols=12, max_levels=60, quiet=0.0, exchanges=(code,))
         self.market: ExchangeMarket = Market(options, START_MS).exchanges[code]
         self.now_s = 1000.0
-        self.dialect: Dialect = self.market.dialect
+        self.emulator: Emulator = self.market.emulator
 
     @property
     def stamp(self) -> Stamp:
@@ -34,10 +34,10 @@ class Desk:
         return Call(path, query, client, self.stamp, origin)
 
     def get(self, path: str, *, client: str = "a", origin: bool = False, **query: Any) -> Answer:
-        return self.dialect.rest(self.call(path, client=client, origin=origin, **query))
+        return self.emulator.rest(self.call(path, client=client, origin=origin, **query))
 
     def open(self, path: str, **query: Any) -> Session:
-        opened = self.dialect.open(self.call(path, **query))
+        opened = self.emulator.open(self.call(path, **query))
         assert isinstance(opened, Session)
         return opened
 
@@ -104,7 +104,7 @@ def test_binance_frames_have_the_documented_shape() -> None:
         change = desk.emit("BTCUSDT")
         listing = desk.market.listing("BTCUSDT")
         assert listing is not None
-        frame = json.loads(desk.dialect.render(topic, listing, change, None))
+        frame = json.loads(desk.emulator.render(topic, listing, change, None))
         assert frame["stream"] == "btcusdt@depth@100ms"
         event = frame["data"]
         assert list(event)[:3] == (["e", "E", "s"] if desk is spot else ["e", "E", "T"])
@@ -125,10 +125,10 @@ def test_binance_raw_streams_microseconds_and_partial_books() -> None:
     change = desk.emit("BTCUSDT")
     listing = desk.market.listing("BTCUSDT")
     assert listing is not None
-    assert json.loads(desk.dialect.render(topic, listing, change, None))["E"] == change.time_ms * 1000
+    assert json.loads(desk.emulator.render(topic, listing, change, None))["E"] == change.time_ms * 1000
     (partial,) = desk.open("/ws/btcusdt@depth5@100ms").topics
-    assert desk.dialect.wants_book(partial) == 5
-    book = json.loads(desk.dialect.render(partial, listing, change, desk.market.book("BTCUSDT")))
+    assert desk.emulator.wants_book(partial) == 5
+    book = json.loads(desk.emulator.render(partial, listing, change, desk.market.book("BTCUSDT")))
     assert list(book) == ["lastUpdateId", "bids", "asks"]
     assert len(book["bids"]) == 5
     (slow,) = desk.open("/ws/btcusdt@depth").topics
@@ -193,7 +193,7 @@ def test_binance_limits_connections_in_five_minutes() -> None:
     desk = Desk("binance_spot")
     for _ in range(300):
         desk.open("/ws")
-    refused = desk.dialect.open(desk.call("/ws"))
+    refused = desk.emulator.open(desk.call("/ws"))
     assert isinstance(refused, Answer)
     assert refused.status == 429
     desk.now_s += 301
@@ -313,7 +313,7 @@ def test_upbit_requests_replace_and_bring_a_snapshot_without_an_acknowledgement(
     session = desk.open("/websocket/v1")
     first = desk.say(session, [TICKET, {"type": "orderbook", "codes": ["KRW-BTC", "KRW-NOPE"]}])
     assert [action.topic.native for action in first if isinstance(action, SendFirst)] == ["KRW-BTC", "KRW-NOPE"]
-    assert desk.dialect.first(first[1].topic) is None  # unknown: silence
+    assert desk.emulator.first(first[1].topic) is None  # unknown: silence
     second = [TICKET, {"type": "orderbook", "codes": ["KRW-ETH.5"], "is_only_realtime": True}, {"format": "SIMPLE"}]
     assert desk.say(session, second) == []
     assert [topic.native for topic in session.topics] == ["KRW-ETH"]
@@ -329,7 +329,7 @@ def test_bithumb_knows_only_its_own_flags() -> None:
     assert len(desk.say(session, [TICKET, wanted])) == 1
     assert desk.say(session, [TICKET, wanted | {"isOnlyRealtime": True}]) == []
     (topic,) = session.topics
-    assert desk.dialect.wants_book(topic) == 15
+    assert desk.emulator.wants_book(topic) == 15
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_connections_are_limited_by_the_second(code: str, allowed: int) -> None:
     desk = Desk(code)
     for _ in range(allowed):
         desk.open("/websocket/v1")
-    refused = desk.dialect.open(desk.call("/websocket/v1"))
+    refused = desk.emulator.open(desk.call("/websocket/v1"))
     assert isinstance(refused, Answer)
     assert refused.status == 429
     desk.now_s += 1.1
@@ -387,7 +387,7 @@ def test_upbit_frames_are_whole_padded_and_have_exponents() -> None:
     session = desk.open("/websocket/v1")
     desk.say(session, [TICKET, {"type": "orderbook", "codes": ["KRW-BTC", "BTC-ETH"]}])
     for topic in session.topics:
-        frame = desk.dialect.first(topic)
+        frame = desk.emulator.first(topic)
         assert frame is not None
         book = json.loads(frame, parse_float=Decimal)
         assert list(book) == [
@@ -410,7 +410,7 @@ def test_upbit_simple_list_and_grouped_frames() -> None:
     request = {"type": "orderbook", "codes": ["KRW-BTC.5"], "level": 100000}
     desk.say(session, [TICKET, request, {"format": "SIMPLE_LIST"}])
     (topic,) = session.topics
-    frame = desk.dialect.first(topic)
+    frame = desk.emulator.first(topic)
     assert frame is not None
     (book,) = json.loads(frame, parse_float=Decimal)
     assert set(book) == {"ty", "cd", "tms", "tas", "tbs", "obu", "st", "lv"}
@@ -419,7 +419,7 @@ def test_upbit_simple_list_and_grouped_frames() -> None:
     best = Decimal(desk.market.truth("KRW-BTC", depth=1)["bids"][0][0])
     assert 0 <= best - book["obu"][0]["bp"] < 100000
     desk.say(session, [TICKET, request | {"level": 12345}])
-    assert desk.dialect.first(next(iter(session.topics))) == b""  # an unsupported level is silence
+    assert desk.emulator.first(next(iter(session.topics))) == b""  # an unsupported level is silence
 
 
 def test_bithumb_times_are_micros_on_the_stream_and_millis_on_rest_and_sizes_have_four_decimals() -> None:
@@ -427,7 +427,7 @@ def test_bithumb_times_are_micros_on_the_stream_and_millis_on_rest_and_sizes_hav
     desk.emit("KRW-BTC")
     session = desk.open("/websocket/v1")
     desk.say(session, [TICKET, {"type": "orderbook", "codes": ["KRW-BTC"]}])
-    frame = desk.dialect.first(next(iter(session.topics)))
+    frame = desk.emulator.first(next(iter(session.topics)))
     assert frame is not None
     book = json.loads(frame, parse_float=str, parse_int=str)
     assert len(book["timestamp"]) == 16

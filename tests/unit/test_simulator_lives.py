@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
 from services.simulator.book import ASK, BID, TrueBook
+from services.simulator.venues.registry import emulated
 from tests.support.memory_link import Room
 
 BY_ID = (Continuity.CONSECUTIVE_IDS, Continuity.LINKED_IDS)
-WITH_IDS = [code for code, exchange in registry.EXCHANGES.items() if exchange.traits.continuity in BY_ID]
-RENAMED = [
-    code
-    for code in registry.supported()
-    if Room(code, symbols=1).world.market.exchanges[code].dialect.catalogue.renamed
-]
+WITH_IDS = [code for code in emulated() if registry.get(code).traits.continuity in BY_ID]
+RENAMED = [code for code in emulated() if Room(code, symbols=1).world.market.exchanges[code].emulator.catalogue.renamed]
 
 changes = st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 6), st.integers(0, 3)), max_size=12)
 
@@ -148,7 +145,7 @@ def test_binance_says_nothing_and_counts_from_below() -> None:
         assert falls == {"BTCUSDT": 1, "ETHUSDT": int(code == "binance_future")}
 
 
-@pytest.mark.parametrize("code", [code for code in registry.supported() if code not in WITH_IDS])
+@pytest.mark.parametrize("code", [code for code in emulated() if code not in WITH_IDS])
 def test_what_has_no_ids_of_its_markets_cannot_reset_them(code: str) -> None:
     room = Room(code, symbols=1)
     (native,) = room.world.venues[code].natives()

@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoga.exchanges.dialect import Catalogue, Change, IdStyle, floating, merge, plain, rescale
-from hoga.exchanges.registry import EXCHANGES, supported
 from services.simulator.book import ASK, BID, TrueBook
 from services.simulator.listings import Spec, specs
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
-from services.simulator.tape import Track
-from services.simulator.tape_venue import TapeMarket
 from services.simulator.ticks import TickTable, banded, flat
+from services.simulator.venues.base import Catalogue, Change, IdStyle, merge
+from services.simulator.venues.numbers import floating, plain, rescale
+from services.simulator.venues.registry import EMULATORS, emulated
 
 START_MS = 1_790_000_000_000
 STEP_MS = 50
@@ -76,14 +75,14 @@ def test_a_book_built_from_changes_equals_the_truth_at_every_frame() -> None:
                 assert (dict(view.bids), dict(view.asks)) == (bids, asks), (code, native, change.last_seq)
 
 
-@pytest.mark.parametrize("code", supported())
+@pytest.mark.parametrize("code", emulated())
 def test_a_book_is_never_crossed_or_empty_at_any_id(code: str) -> None:
     market = small(code, symbols=4, drift=20.0)
     frames(market, 60)
     for native, symbol in market.symbols.items():
         first = symbol.emitted_seq
         frames(market, 12, START_MS + 60 * STEP_MS)
-        for seq in range(first, symbol.emitted_seq + 1, 7 if market.dialect.ids is IdStyle.SHARED else 1):
+        for seq in range(first, symbol.emitted_seq + 1, 7 if market.emulator.ids is IdStyle.SHARED else 1):
             sides = symbol.true.at(seq=seq)
             assert sides.bids, native
             assert sides.asks, native
@@ -182,10 +181,10 @@ def test_prices_leave_the_range_of_an_old_snapshot() -> None:
 
 
 def listed(code: str, count: int) -> list[Spec]:
-    return specs(EXCHANGES[code].speak(TapeMarket(EXCHANGES[code], Track()), 1).catalogue, code, count, seed=1)
+    return specs(EMULATORS[code].catalogue, code, count, seed=1)
 
 
-@pytest.mark.parametrize("code", supported())
+@pytest.mark.parametrize("code", emulated())
 def test_five_hundred_markets_of_every_exchange_differ_and_turn_over_different_orders_of_magnitude(code: str) -> None:
     found = listed(code, 500)
     natives = [spec.listing.native for spec in found]
@@ -242,11 +241,7 @@ def test_upbit_won_prices_stand_on_the_published_ticks() -> None:
     assert checked > 1000
 
 
-BANDS = [
-    bands
-    for exchange in EXCHANGES.values()
-    for bands in exchange.speak(TapeMarket(exchange, Track()), 1).catalogue.bands.values()
-]
+BANDS = [bands for emulator in EMULATORS.values() for bands in emulator.catalogue.bands.values()]
 
 
 @pytest.mark.parametrize("ticks", [flat("0.10", 2), *(banded(bands) for bands in BANDS)])

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from hoga.domain.types import State
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
-from hoga.exchanges.dialect import Call
 from hoga.runtime.replay import replay
 from services.simulator.book import ASK, BID, TrueBook
 from services.simulator.market import Truth
+from services.simulator.venues.base import Call
+from services.simulator.venues.registry import emulated
 from services.simulator.world import World
 from tests.support import simtape
 from tests.support.memory_link import Room
 
 BY_PRICE = ("upbit", "bithumb")
-OWN_TICKS = [code for code in registry.supported() if code not in BY_PRICE]
+OWN_TICKS = [code for code in emulated() if code not in BY_PRICE]
 SUMMED = [code for code in OWN_TICKS if registry.get(code).traits.continuity is Continuity.CHECKSUM]
 WHOLE = 1 << 20
 RETICK_S = 4.0
@@ -58,12 +59,12 @@ def numbers(truth: Truth) -> list[tuple[Decimal, Decimal]]:
 
 def listed(world: World, code: str, native: str) -> tuple[Decimal, Decimal]:
     """(price tick, size step) as the exchange's list says and its module reads."""
-    exchange, dialect = registry.get(code), world.market.exchanges[code].dialect
+    exchange, emulator = registry.get(code), world.market.exchanges[code].emulator
     bodies = []
     for request in exchange.strategy.instruments_requests():
         path, _, query = request.path.partition("?")
         asked = dict(part.split("=") for part in query.split("&") if part)
-        bodies.append(dialect.rest(Call(path, asked, "t", world.now())).body)
+        bodies.append(emulator.rest(Call(path, asked, "t", world.now())).body)
     (found,) = [one for one in exchange.handler.parse_instruments(bodies) if one.native_symbol == native]
     return Decimal(found.price_tick), Decimal(found.size_step)
 
@@ -149,7 +150,7 @@ def test_what_waits_to_be_merged_is_sent_under_the_old_tick() -> None:
 
 
 def test_where_ticks_follow_the_price_or_cannot_be_finer_it_is_refused() -> None:
-    room = Room(*registry.supported(), symbols=10)
+    room = Room(*emulated(), symbols=10)
     for code in BY_PRICE:
         for native in room.world.venues[code].natives():
             with pytest.raises(ValueError, match="ticks follow the price here"):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from hoga.domain.errors import ConfigError
-from hoga.exchanges.registry import supported
 from services.simulator.actions import ACTIONS, action
 from services.simulator.deeds import Faults
 from services.simulator.player import Player
 from services.simulator.scenario import Scenario, load, parse
+from services.simulator.venues.registry import emulated
 from tests.support.memory_link import Room
 
 FULL = """
@@ -304,8 +304,8 @@ def test_scenarios_over_all_exchanges_leave_every_market_at_work() -> None:
     ]
     text = "seed = 1\n[random]\nrate_per_s = 40\nuntil_s = 8\n[random.actions]\n" + "".join(f"{n} = 1\n" for n in names)
     text += "delist = { weight = 1, for_s = 1 }\n"
-    room = Room(*supported(), symbols=3)
-    clients = [room.client(code) for code in supported()]
+    room = Room(*emulated(), symbols=3)
+    clients = [room.client(code) for code in emulated()]
     for client in clients:
         client.subscribe(*client.venue.natives())
     player = play(text, room, 9.0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hoga.exchanges.dialect import IdStyle
 from services.simulator.book import ASK, BID, TrueBook
 from services.simulator.topview import TopView
 from services.simulator.venue import Venue
+from services.simulator.venues.base import IdStyle
 from tests.support.memory_link import Client, Room
 
 Side = dict[Decimal, Decimal]
@@ -137,8 +137,8 @@ def test_whoever_joins_when_can_apply_all_that_follows(kind: type[Bybit]) -> Non
 
 def test_frames_that_are_left_out_do_not_move_the_topic_on() -> None:
     room = Room("okx_swap", symbols=1, drift=0.0, changes=3.0)
-    dialect = room.world.market.exchanges["okx_swap"].dialect
-    setattr(dialect, "window", lambda topic: 1)  # noqa: B010 - the best level alone hardly ever changes
+    emulator = room.world.market.exchanges["okx_swap"].emulator
+    setattr(emulator, "window", lambda topic: 1)  # noqa: B010 - the best level alone hardly ever changes
     followers, behind = joined_by_and_by(Okx, room, depth=1)
     assert behind >= 3, "nobody joined after a frame that was left out"
     assert followers[0].applied > 5
@@ -176,7 +176,7 @@ def test_kraken_changes_and_checksums_are_of_the_same_moment(native: str) -> Non
 def test_ids_by_frame_are_consecutive_and_never_half_done() -> None:
     room = Room("bybit_future", symbols=2, changes=20.0)
     market = room.world.market.exchanges["bybit_future"]
-    assert market.dialect.ids is IdStyle.FRAME
+    assert market.emulator.ids is IdStyle.FRAME
     symbol = market.symbols["BTCUSDT"]
     sent: list[int] = []
     for _ in range(60):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from hoga.exchanges.dialect import Answer
 from hoga.wire import pb
 from services.simulator.options import Options
 from services.simulator.venue import Venue
+from services.simulator.venues.base import Answer
 from tests.soak.judge import BUDGET_S, LIVE, Judge
 from tests.soak.record import IN_FLIGHT_S, Bans, Record, WatchedServer
 

@@ -20,7 +20,6 @@ from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
 from hoga.exchanges.base import BookStart, Continuity, Endpoints, Exchange, Limits, RestRequest, Traits
 from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
-from hoga.exchanges.binance.speak import FutureDialect
 from hoga.exchanges.decoding import check_levels
 
 
@@ -84,6 +83,5 @@ EXCHANGE = Exchange(
     strategy=BinanceFutureStrategy(),
     handler=BinanceFutureHandler(),
     hosts=("fstream.binance.com", "fapi.binance.com", "dstream.binance.com", "dapi.binance.com"),
-    speak=lambda market, seed: FutureDialect(market, seed=seed),
     documentation="https://developers.binance.com/docs/derivatives/usds-margined-futures",
 )

@@ -17,7 +17,6 @@ from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
 from hoga.exchanges.base import BookStart, Continuity, Endpoints, Exchange, Limits, RestRequest, Traits
 from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
-from hoga.exchanges.binance.speak import SpotDialect
 from hoga.exchanges.decoding import check_levels
 
 
@@ -76,6 +75,5 @@ EXCHANGE = Exchange(
     strategy=BinanceSpotStrategy(),
     handler=BinanceSpotHandler(),
     hosts=("stream.binance.com", "data-stream.binance.vision", "api.binance.com", ".binance.us", "binance.us"),
-    speak=lambda market, seed: SpotDialect(market, seed=seed),
     documentation="https://github.com/binance/binance-spot-api-docs",
 )

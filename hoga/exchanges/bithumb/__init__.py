@@ -38,7 +38,6 @@ from hoga.exchanges.base import (
     RouteKind,
     Traits,
 )
-from hoga.exchanges.bithumb.speak import BithumbDialect
 from hoga.exchanges.decoding import check_levels, decode, json_string, path_and_query
 from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
 
@@ -162,6 +161,5 @@ EXCHANGE = Exchange(
     strategy=BithumbStrategy(),
     handler=BithumbHandler(),
     hosts=("ws-api.bithumb.com", "pubwss.bithumb.com", "api.bithumb.com"),
-    speak=lambda market, seed: BithumbDialect(market, seed=seed),
     documentation="https://apidocs.bithumb.com",
 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from hoga.exchanges.base import Exchange, RestRequest
 from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
 from hoga.exchanges.bybit.handler import BybitHandler, day_of, split_ending
-from hoga.exchanges.bybit.speak import BybitFutureDialect
 
 
 class BybitFutureStrategy(BybitStrategy):
@@ -43,6 +42,5 @@ EXCHANGE = Exchange(
     strategy=BybitFutureStrategy(),
     handler=BybitFutureHandler(),
     hosts=hosts_of("linear", "inverse"),
-    speak=lambda market, seed: BybitFutureDialect(market),
     documentation="https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
 )

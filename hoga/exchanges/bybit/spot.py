@@ -5,7 +5,6 @@ from __future__ import annotations
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
 from hoga.exchanges.bybit.handler import BybitHandler, split_ending
-from hoga.exchanges.bybit.speak import BybitSpotDialect
 
 _QUOTES = (
     "USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "RLUSD", "EURC", "EURQ", "EURR", "DAI", "BTC", "ETH", "SOL",
@@ -33,6 +32,5 @@ EXCHANGE = Exchange(
     strategy=BybitSpotStrategy(),
     handler=BybitSpotHandler(),
     hosts=hosts_of("spot"),
-    speak=lambda market, seed: BybitSpotDialect(market),
     documentation="https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
 )

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.coinbase.handler import CoinbaseHandler
-from hoga.exchanges.coinbase.speak import CoinbaseDialect
 from hoga.exchanges.coinbase.strategy import CoinbaseStrategy
 
 EXCHANGE = Exchange(
@@ -37,6 +36,5 @@ EXCHANGE = Exchange(
         "ws-feed.pro.coinbase.com",
         "api.pro.coinbase.com",
     ),
-    speak=lambda market, seed: CoinbaseDialect(market, seed=seed),
     documentation="https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-overview",
 )

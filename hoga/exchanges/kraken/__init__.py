@@ -38,7 +38,6 @@ from hoga.exchanges.base import (
 from hoga.exchanges.decoding import json_string, path_and_query
 from hoga.exchanges.kraken import frames, lists, routes
 from hoga.exchanges.kraken.names import native_of, native_of_key
-from hoga.exchanges.kraken.speak import KrakenDialect
 
 DEPTH = 100
 _V1_BOOK = re.compile(rb'"book-([1-9][0-9]{0,5})" ?, ?"([A-Z0-9./]+)" ?\]\s*\Z')
@@ -163,6 +162,5 @@ EXCHANGE = Exchange(
     strategy=KrakenStrategy(),
     handler=KrakenHandler(),
     hosts=("ws.kraken.com", "api.kraken.com"),
-    speak=lambda market, seed: KrakenDialect(market, seed=seed),
     documentation="https://docs.kraken.com",
 )

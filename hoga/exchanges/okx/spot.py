@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.okx.common import HOSTS, OkxHandler, OkxStrategy
-from hoga.exchanges.okx.speak import OkxSpotDialect
 
 
 class OkxSpotStrategy(OkxStrategy):
@@ -26,6 +25,5 @@ EXCHANGE = Exchange(
     strategy=OkxSpotStrategy(),
     handler=OkxSpotHandler(),
     hosts=HOSTS,
-    speak=lambda market, seed: OkxSpotDialect(market, seed=seed),
     documentation="https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel",
 )

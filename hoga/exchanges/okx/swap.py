@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.okx.common import HOSTS, OkxHandler, OkxStrategy
-from hoga.exchanges.okx.speak import OkxSwapDialect
 
 
 class OkxSwapStrategy(OkxStrategy):
@@ -34,6 +33,5 @@ EXCHANGE = Exchange(
     strategy=OkxSwapStrategy(),
     handler=OkxSwapHandler(),
     hosts=HOSTS,
-    speak=lambda market, seed: OkxSwapDialect(market, seed=seed),
     documentation="https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel",
 )

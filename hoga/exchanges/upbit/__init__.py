@@ -24,7 +24,6 @@ from hoga.exchanges.base import (
 )
 from hoga.exchanges.decoding import path_and_query
 from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
-from hoga.exchanges.upbit.speak import UpbitDialect
 
 
 class UpbitStrategy(UnitsStrategy):
@@ -85,6 +84,5 @@ EXCHANGE = Exchange(
     strategy=UpbitStrategy(),
     handler=UpbitHandler(),
     hosts=("api.upbit.com",),
-    speak=lambda market, seed: UpbitDialect(market, seed=seed),
     documentation="https://docs.upbit.com/kr/reference",
 )

@@ -1,6 +1,6 @@
 """The simulator: what clients send it. Scripts:
 
-`dialect:…` is one exchange's side of its protocol, with a connection open:
+`emulator:…` is one exchange's side of its protocol, with a connection open:
     O  another one is opened at this address    t, b  a text or binary message    p, q  a ping or a pong
     R  a REST address    T  some time passes
 `control` is the fault control over HTTP:
@@ -20,12 +20,13 @@ from aiohttp import web
 
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
-from hoga.exchanges.dialect import Action, Answer, Call, Close, Ping, Send, SendFirst, Session
 from services.simulator import control
 from services.simulator.actions import ACTIONS, SPOKEN
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
 from services.simulator.server import SimulatorServer
+from services.simulator.venues.base import Action, Answer, Call, Close, Ping, Send, SendFirst, Session
+from services.simulator.venues.registry import EMULATORS
 from tests.fuzz.harness import in_loop
 from tests.fuzz.inputs import script, seeds
 from tests.fuzz.inputs.mutate import edit_bytes, mutate
@@ -39,8 +40,8 @@ def targets() -> Iterator[Target]:
     mutator = script.mutator(
         {b"t": mutate, b"b": mutate, b"O": _edit_url, b"R": _edit_url}, [(b"T", b""), (b"p", b"x")]
     )
-    for code in registry.EXCHANGES:
-        yield Target(f"dialect:{code}", partial(speak, code), partial(_sessions, code), mutator, suite_runs=100)
+    for code in EMULATORS:
+        yield Target(f"emulator:{code}", partial(speak, code), partial(_sessions, code), mutator, suite_runs=100)
     commands = script.mutator({b"C": _edit_command, b"g": _edit_url}, [(b"T", b"")])
     yield Target(
         "control", lambda data: in_loop(_control(data)), _commands, commands, suite_runs=30, memory_factor=3000
@@ -49,9 +50,9 @@ def targets() -> Iterator[Target]:
 
 def speak(code: str, data: bytes) -> Hashable:
     market = _market(code)
-    dialect = registry.get(code).speak(market, 5)
+    emulator = EMULATORS[code](market, seed=5)
     now = Stamp(10**12, START_MS * 10**6)
-    opened = dialect.open(_call(_address(code), now))
+    opened = emulator.open(_call(_address(code), now))
     session: Session | None = opened if isinstance(opened, Session) else None
     met: set[Hashable] = set()
     for what, payload in script.read(data):
@@ -59,11 +60,11 @@ def speak(code: str, data: bytes) -> Hashable:
         now = Stamp(now.mono_ns + passed_ns, now.wall_ns + passed_ns)
         match what:
             case b"O":
-                opened = dialect.open(_call(payload, now))
+                opened = emulator.open(_call(payload, now))
                 session = opened if isinstance(opened, Session) else None
                 met.add(_answer(opened) if isinstance(opened, Answer) else "open")
             case b"R":
-                met.add(_answer(dialect.rest(_call(payload, now))))
+                met.add(_answer(emulator.rest(_call(payload, now))))
             case b"T" if session:
                 _check_actions(session.tick(now), met)
             case b"p" if session:
@@ -76,8 +77,8 @@ def speak(code: str, data: bytes) -> Hashable:
                 _check_actions(session.receive(payload, now), met)
         if session is not None:
             for topic in list(session.topics)[:3]:
-                dialect.wants_book(topic)
-                dialect.window(topic)
+                emulator.wants_book(topic)
+                emulator.window(topic)
     return frozenset(met), session is not None and min(len(session.topics), 3)
 
 
@@ -147,7 +148,7 @@ async def _control(data: bytes) -> Hashable:
     def now() -> Stamp:
         return Stamp(clock[0], START_MS * 10**6 + clock[0])
 
-    codes = tuple(registry.EXCHANGES)[:2]
+    codes = tuple(EMULATORS)[:2]
     server = SimulatorServer(Options(**{**_as_dict(WORLD), "exchanges": codes}), clock=now)
     server.begin()
     app = web.Application()
@@ -194,7 +195,7 @@ def _as_dict(options: Options) -> dict[str, Any]:
 @cache
 def _commands() -> list[bytes]:
     """Every action, with every argument it has."""
-    code = next(iter(registry.EXCHANGES))
+    code = next(iter(EMULATORS))
     native = seeds.of(code).natives[0]
     values = {"code": code, "native": native, "payload": "x", "kind": "truncated"}
     bodies = []

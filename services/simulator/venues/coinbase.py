@@ -1,4 +1,4 @@
-"""Coinbase Advanced Trade as the exchange speaks it: the websocket side (REST is in `speak_rest`).
+"""Coinbase Advanced Trade as the exchange speaks it: the websocket side (REST is in `coinbase_rest`).
 
     > {"type":"subscribe","channel":"heartbeats"}
     < {"channel":"subscriptions","timestamp":…,"sequence_num":0,"events":[{"subscriptions":{"heartbeats":[…]}}]}
@@ -24,8 +24,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.coinbase.speak_rest import CoinbaseRest, book_of, rfc3339
-from hoga.exchanges.dialect import (
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -33,7 +32,7 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     IntLevel,
     Listing,
     MarketPort,
@@ -41,10 +40,11 @@ from hoga.exchanges.dialect import (
     SendFirst,
     Session,
     Topic,
-    plain,
     read_json,
 )
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.coinbase_rest import CoinbaseRest, book_of, rfc3339
+from services.simulator.venues.numbers import plain
+from services.simulator.venues.throttle import Meter, meter
 
 _NUMBER = b'"sequence_num":#'
 """Stands in a market frame where the connection's number will."""
@@ -63,7 +63,7 @@ class Rules:
     heartbeat_s: float = 1.0
 
 
-class CoinbaseDialect(Dialect):
+class CoinbaseEmulator(Emulator):
     code = "coinbase"
     catalogue = Catalogue(
         style="spot", quote="USD", native=lambda base, quote, delivery: f"{base}-{quote}", share=0.12, crosses=("BTC",)
@@ -117,8 +117,8 @@ class CoinbaseDialect(Dialect):
 class CoinbaseSession(Session):
     """One link: its counter, its channels, its heartbeat."""
 
-    def __init__(self, dialect: CoinbaseDialect, client: str, now: Stamp) -> None:
-        self.dialect, self.rules, self.client = dialect, dialect.rules, client
+    def __init__(self, emulator: CoinbaseEmulator, client: str, now: Stamp) -> None:
+        self.emulator, self.rules, self.client = emulator, emulator.rules, client
         self.channels: dict[str, dict[str, None]] = {}
         """Channel -> what is subscribed in it."""
         self.sent = 0
@@ -131,7 +131,7 @@ class CoinbaseSession(Session):
         self._answers: list[bytes] = []
 
     def receive(self, data: str | bytes, now: Stamp) -> list[Action]:
-        if not self.dialect.may_send(self.client, now):
+        if not self.emulator.may_send(self.client, now):
             return [Close(1008, "rate limit exceeded")]
         try:
             request = read_json(data)
@@ -174,7 +174,7 @@ class CoinbaseSession(Session):
             products = ["heartbeats"]
             self._beats_due = self._beats_due or now.mono_ns + int(self.rules.heartbeat_s * 1e9)
         elif channel != "status" and (
-            not products or any(book_of(self.dialect.market, product) is None for product in products)
+            not products or any(book_of(self.emulator.market, product) is None for product in products)
         ):
             return [_error("failure to subscribe")]
         self._spoken = True
@@ -204,7 +204,7 @@ class CoinbaseSession(Session):
         self.topics = frozenset(self._topic(product) for product in self.channels.get("level2", ()))
 
     def _topic(self, product: str) -> Topic:
-        return Topic(book_of(self.dialect.market, product) or product, "level2")
+        return Topic(book_of(self.emulator.market, product) or product, "level2")
 
     def _subscriptions(self, now: Stamp) -> bytes:
         held = {channel: list(names) for channel, names in sorted(self.channels.items())}

@@ -1,4 +1,4 @@
-"""OKX as the exchange speaks it: the websocket side (REST is in `speak_rest`).
+"""OKX as the exchange speaks it: the websocket side (REST is in `okx_rest`).
 
     > {"id":"1","op":"subscribe","args":[{"channel":"books","instId":"BTC-USDT"}]}
     < {"id":"1","event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"},"connId":"a4d3ae55"}
@@ -22,7 +22,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import (
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -30,7 +30,7 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     IdStyle,
     Listing,
     MarketPort,
@@ -40,8 +40,8 @@ from hoga.exchanges.dialect import (
     Topic,
     read_json,
 )
-from hoga.exchanges.okx.speak_rest import OkxRest, sides
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.okx_rest import OkxRest, sides
+from services.simulator.venues.throttle import Meter, meter
 
 DEPTH = 400
 _WHOLE = {"books5": 5, "bbo-tbt": 1}
@@ -63,7 +63,7 @@ class Rules:
     connects_per_s: int = 3
 
 
-class OkxDialect(Dialect):
+class OkxEmulator(Emulator):
     ids = IdStyle.CHANGE
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
@@ -122,7 +122,7 @@ class OkxDialect(Dialect):
         return _frame(topic, "update", f'"asks":[],"bids":[],"ts":"{time_ms}",{ids}')
 
 
-class OkxSpotDialect(OkxDialect):
+class OkxSpotEmulator(OkxEmulator):
     code = "okx_spot"
     catalogue: ClassVar[Catalogue] = Catalogue(
         style="spot",
@@ -133,7 +133,7 @@ class OkxSpotDialect(OkxDialect):
     )
 
 
-class OkxSwapDialect(OkxDialect):
+class OkxSwapEmulator(OkxEmulator):
     code = "okx_swap"
     catalogue: ClassVar[Catalogue] = Catalogue(
         style="derivatives",

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from hoga.exchanges.dialect import Answer, Call, Listing, MarketPort, fixed
-from hoga.exchanges.throttle import Budget, Verdict
+from services.simulator.venues.base import Answer, Call, Listing, MarketPort
+from services.simulator.venues.numbers import fixed
+from services.simulator.venues.throttle import Budget, Verdict
 
 SPOT_LIMIT, FUTURE_LIMIT = 6000, 2400
 _FUTURE_DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}

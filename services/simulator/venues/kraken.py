@@ -1,4 +1,4 @@
-"""Kraken as the exchange speaks it: websocket v2 (REST is in `speak_rest`).
+"""Kraken as the exchange speaks it: websocket v2 (REST is in `kraken_rest`).
 
     < {"channel":"status","type":"update","data":[{"system":"online","api_version":"v2",…}]}
     > {"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":100,"snapshot":true},"req_id":1}
@@ -27,7 +27,8 @@ from typing import Any, ClassVar
 from zlib import crc32
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import (
+from services.simulator.venues import kraken_rest
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -35,7 +36,7 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     IntLevel,
     Listing,
     MarketPort,
@@ -43,11 +44,10 @@ from hoga.exchanges.dialect import (
     SendFirst,
     Session,
     Topic,
-    fixed,
     read_json,
 )
-from hoga.exchanges.kraken import speak_rest
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.numbers import fixed
+from services.simulator.venues.throttle import Meter, meter
 
 DEPTHS = (10, 25, 100, 500, 1000)
 SUMMED = 10
@@ -66,7 +66,7 @@ class Rules:
     connects_window_s: float = 600.0
 
 
-class KrakenDialect(Dialect):
+class KrakenEmulator(Emulator):
     code = "kraken"
     catalogue: ClassVar[Catalogue] = Catalogue(
         style="spot",
@@ -82,7 +82,7 @@ class KrakenDialect(Dialect):
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
         self.rules = Rules()
-        self.web = speak_rest.KrakenRest(market)
+        self.web = kraken_rest.KrakenRest(market)
         self._connects: dict[str, Meter] = {}
         self._limited = True
         self._connection = seed + 1

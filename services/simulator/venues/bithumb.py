@@ -14,25 +14,22 @@ import json
 from functools import lru_cache
 from random import Random
 
-from hoga.exchanges.dialect import (
+from services.simulator.venues.base import (
     Answer,
     BookView,
     Call,
     Catalogue,
     Change,
-    Dialect,
+    Emulator,
     Listing,
     MarketPort,
     Session,
     Topic,
-    fixed,
-    plain,
-    rescale,
-    total,
 )
-from hoga.exchanges.throttle import Meter, Verdict
-from hoga.exchanges.upbit.speak import BTC_BANDS, UNLIMITED, TicketRules, TicketSession, admit, native_id
-from hoga.exchanges.upbit.speak_rest import CallError, MarketsRest, Spelling, join_units
+from services.simulator.venues.numbers import fixed, plain, rescale, total
+from services.simulator.venues.throttle import Meter, Verdict
+from services.simulator.venues.upbit import BTC_BANDS, UNLIMITED, TicketRules, TicketSession, admit, native_id
+from services.simulator.venues.upbit_rest import CallError, MarketsRest, Spelling, join_units
 
 _MOST_MARKETS = 200
 _LONGEST_QUERY = 4000
@@ -49,7 +46,7 @@ def bithumb_rules() -> TicketRules:
     return TicketRules("isOnlySnapshot", "isOnlyRealtime", suffixes, units=15, connects_per_s=10, default_level="1")
 
 
-class BithumbDialect(Dialect):
+class BithumbEmulator(Emulator):
     code = "bithumb"
     catalogue = Catalogue(
         style="korean",

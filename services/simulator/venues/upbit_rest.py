@@ -13,8 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
 
-from hoga.exchanges.dialect import Answer, BookView, Call, IntLevel, Listing, MarketPort, floating, plain, total
-from hoga.exchanges.throttle import Budget, Meter, Verdict, meter
+from services.simulator.venues.base import Answer, BookView, Call, IntLevel, Listing, MarketPort
+from services.simulator.venues.numbers import floating, plain, total
+from services.simulator.venues.throttle import Budget, Meter, Verdict, meter
 
 _MOST_SPELLED = 1 << 16
 JSON = {"Content-Type": "application/json;charset=UTF-8"}

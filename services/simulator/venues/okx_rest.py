@@ -15,8 +15,9 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from hoga.exchanges.dialect import Answer, Call, IntLevel, Listing, MarketPort, plain, scale_of
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
+from services.simulator.venues.numbers import plain, scale_of
+from services.simulator.venues.throttle import Meter, meter
 
 JSON = {"Content-Type": "application/json"}
 _TYPES = {"spot": "SPOT", "perpetual": "SWAP", "dated": "FUTURES"}

@@ -1,4 +1,4 @@
-"""Binance spot and USD-M futures as the exchange speaks them: the websocket side (REST is in `speak_rest`).
+"""Binance spot and USD-M futures as the exchange speaks them: the websocket side (REST is in `binance_rest`).
 
     > {"method":"SUBSCRIBE","params":["btcusdt@depth@100ms"],"id":1}
     < {"result":null,"id":1}
@@ -19,8 +19,8 @@ from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.binance import speak_rest
-from hoga.exchanges.dialect import (
+from services.simulator.venues import binance_rest
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -28,7 +28,7 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     IdStyle,
     IntLevel,
     Listing,
@@ -37,10 +37,10 @@ from hoga.exchanges.dialect import (
     Send,
     Session,
     Topic,
-    fixed,
     read_json,
 )
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.numbers import fixed
+from services.simulator.venues.throttle import Meter, meter
 
 _DEPTH = re.compile(r"(?P<symbol>[^@]+)@depth(?P<levels>5|10|20)?(?:@(?P<speed>\d+)ms)?\Z")
 UNLIMITED = 10**9
@@ -100,15 +100,15 @@ def renamed(native: str) -> str:
     return f"{other}{separator}{delivery}"
 
 
-class BinanceDialect(Dialect):
-    """What the two markets share; `SpotDialect` and `FutureDialect` are spoken."""
+class BinanceEmulator(Emulator):
+    """What the two markets share; a subclass names one."""
 
     futures: ClassVar[bool]
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
         self.rules = future_rules() if self.futures else spot_rules()
-        self.web = speak_rest.BinanceRest(market, futures=self.futures, seed=seed)
+        self.web = binance_rest.BinanceRest(market, futures=self.futures, seed=seed)
         self._connects: dict[str, Meter] = {}
 
     def open(self, call: Call) -> Session | Answer:
@@ -172,7 +172,7 @@ class BinanceDialect(Dialect):
         return known
 
 
-class SpotDialect(BinanceDialect):
+class BinanceSpotEmulator(BinanceEmulator):
     code = "binance_spot"
     futures = False
     catalogue = Catalogue(
@@ -187,7 +187,7 @@ class SpotDialect(BinanceDialect):
     )
 
 
-class FutureDialect(BinanceDialect):
+class BinanceFutureEmulator(BinanceEmulator):
     code = "binance_future"
     futures = True
     ids = IdStyle.SHARED

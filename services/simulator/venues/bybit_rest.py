@@ -13,8 +13,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from hoga.exchanges.dialect import Answer, BookView, Call, IntLevel, Listing, MarketPort, fixed, plain
-from hoga.exchanges.throttle import Budget
+from services.simulator.venues.base import Answer, BookView, Call, IntLevel, Listing, MarketPort
+from services.simulator.venues.numbers import fixed, plain
+from services.simulator.venues.throttle import Budget
 
 LIMIT, WINDOW_S, BAN_S = 600, 5.0, 600.0
 MOST_LEVELS = 1000

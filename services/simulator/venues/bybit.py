@@ -1,4 +1,4 @@
-"""Bybit spot and linear contracts as the exchange speaks them: the websocket side (REST is in `speak_rest`).
+"""Bybit spot and linear contracts as the exchange speaks them: the websocket side (REST is in `bybit_rest`).
 
     > {"req_id":"7","op":"subscribe","args":["orderbook.200.BTCUSDT"]}
     < {"success":true,"ret_msg":"","conn_id":"…","req_id":"7","op":"subscribe"}
@@ -21,9 +21,8 @@ from itertools import count
 from typing import Any, ClassVar
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.bybit import speak_rest
-from hoga.exchanges.bybit.speak_rest import cross_sequence, side
-from hoga.exchanges.dialect import (
+from services.simulator.venues import bybit_rest
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -31,7 +30,7 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     IdStyle,
     IntLevel,
     Listing,
@@ -42,7 +41,8 @@ from hoga.exchanges.dialect import (
     Topic,
     read_json,
 )
-from hoga.exchanges.throttle import Meter, meter
+from services.simulator.venues.bybit_rest import cross_sequence, side
+from services.simulator.venues.throttle import Meter, meter
 
 DEPTHS = (1, 50, 200, 1000)
 _SILENT = ("publicTrade", "tickers", "kline", "allLiquidation", "priceLimit")
@@ -75,7 +75,7 @@ def dated_native(base: str, quote: str, delivery: str) -> str:
     return f"{base}{quote}-{delivery[4:]}{_MONTHS[int(delivery[2:4]) - 1]}{delivery[:2]}"
 
 
-class BybitDialect(Dialect):
+class BybitEmulator(Emulator):
     """Both markets; a subclass names one."""
 
     ids: ClassVar[IdStyle] = IdStyle.FRAME
@@ -83,7 +83,7 @@ class BybitDialect(Dialect):
     def __init__(self, market: MarketPort, rules: Rules) -> None:
         super().__init__(market)
         self.rules = rules
-        self.web = speak_rest.BybitRest(market, rules.category)
+        self.web = bybit_rest.BybitRest(market, rules.category)
         self._connects: dict[str, Meter] = {}
         self._numbers = count(1)
 
@@ -151,19 +151,19 @@ class BybitDialect(Dialect):
         return text.encode()
 
 
-class BybitSpotDialect(BybitDialect):
+class BybitSpotEmulator(BybitEmulator):
     code = "bybit_spot"
     catalogue = Catalogue(style="spot", quote="USDT", native=dated_native, share=0.2, crosses=("BTC",))
 
-    def __init__(self, market: MarketPort) -> None:
+    def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market, Rules("spot", args=10, ack_word=True, book_first=False))
 
 
-class BybitFutureDialect(BybitDialect):
+class BybitFutureEmulator(BybitEmulator):
     code = "bybit_future"
     catalogue = Catalogue(style="derivatives", quote="USDT", native=dated_native, share=0.4, dated=True)
 
-    def __init__(self, market: MarketPort) -> None:
+    def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market, Rules("linear", args=_UNLIMITED, ack_word=False, book_first=True))
 
 
@@ -174,8 +174,8 @@ class RefusedError(Exception):
 class BybitSession(Session):
     """One link: the topics it holds, by name, and when it last spoke."""
 
-    def __init__(self, dialect: BybitDialect, conn_id: str, now: Stamp) -> None:
-        self.dialect, self.rules, self.conn_id = dialect, dialect.rules, conn_id
+    def __init__(self, emulator: BybitEmulator, conn_id: str, now: Stamp) -> None:
+        self.emulator, self.rules, self.conn_id = emulator, emulator.rules, conn_id
         self._held: dict[str, Topic | None] = {}
         self._heard = now.mono_ns
 
@@ -225,7 +225,7 @@ class BybitSession(Session):
         kind, _, rest = name.partition(".")
         depth, _, native = rest.rpartition(".")
         known = kind in _SILENT or (kind == "orderbook" and depth in map(str, DEPTHS))
-        if known and self.dialect.market.listing(native) is not None:
+        if known and self.emulator.market.listing(native) is not None:
             return Topic(native, depth) if kind == "orderbook" else None
         if known and self.rules.category == "spot":
             raise RefusedError(f"Invalid symbol :[{name}]")

@@ -15,8 +15,9 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from hoga.exchanges.dialect import Answer, Call, IntLevel, Listing, MarketPort, plain
-from hoga.exchanges.throttle import Budget
+from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
+from services.simulator.venues.numbers import plain
+from services.simulator.venues.throttle import Budget
 
 _API = "/api/v3/brokerage"
 _JSON = {"Content-Type": "application/json"}

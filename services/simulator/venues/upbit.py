@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hoga.domain.types import Stamp
-from hoga.exchanges.dialect import (
+from services.simulator.venues import upbit_rest
+from services.simulator.venues.base import (
     Action,
     Answer,
     BookView,
@@ -27,19 +28,17 @@ from hoga.exchanges.dialect import (
     Catalogue,
     Change,
     Close,
-    Dialect,
+    Emulator,
     Listing,
     MarketPort,
     Send,
     SendFirst,
     Session,
     Topic,
-    floating,
     read_json,
-    total,
 )
-from hoga.exchanges.throttle import Meter, meter
-from hoga.exchanges.upbit import speak_rest
+from services.simulator.venues.numbers import floating, total
+from services.simulator.venues.throttle import Meter, meter
 
 UP = b'{"status":"UP"}'
 UNLIMITED = 10**9
@@ -185,7 +184,7 @@ def native_id(base: str, quote: str, delivery: str = "") -> str:
     return f"{quote}-{base}"
 
 
-class UpbitDialect(Dialect):
+class UpbitEmulator(Emulator):
     code = "upbit"
     catalogue = Catalogue(
         style="korean",
@@ -203,7 +202,7 @@ class UpbitDialect(Dialect):
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
         self.rules = upbit_rules()
-        self.web = speak_rest.UpbitRest(market)
+        self.web = upbit_rest.UpbitRest(market)
         self._connects: dict[str, Meter] = {}
         self._origins: dict[str, Meter] = {}
 
@@ -236,7 +235,7 @@ class UpbitDialect(Dialect):
     def _frame(self, topic: Topic, listing: Listing, book: BookView, stream_type: str) -> bytes:
         form, units, level = topic.form.split("|")
         if level not in ("0", "0.0"):
-            step = speak_rest.supported_levels(listing).get(level)
+            step = upbit_rest.supported_levels(listing).get(level)
             if step is None:
                 return b""  # an unsupported grouping is silence
             book = grouped(book, step)
@@ -244,7 +243,7 @@ class UpbitDialect(Dialect):
         bid_total = floating(total(bids), listing.size_decimals)
         ask_total = floating(total(asks), listing.size_decimals)
         simple = form.startswith("SIMPLE")
-        rows = speak_rest.units_text(listing, bids, asks, int(units), simple)
+        rows = upbit_rest.units_text(listing, bids, asks, int(units), simple)
         if simple:
             text = (
                 f'{{"ty":"orderbook","cd":"{listing.native}","tms":{book.time_ms},"tas":{ask_total},'

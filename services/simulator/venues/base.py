@@ -1,8 +1,8 @@
-"""The base of dialects: an exchange's protocol seen from the exchange's side, for the simulator and for tests.
+"""What a venue emulator is: an exchange's protocol seen from the exchange's side, for the simulator and for tests.
 
-A `Dialect` is pure: request text in, actions and frames out; a REST call in, an answer out. It owns no socket,
+An `Emulator` is pure: request text in, actions and frames out; a REST call in, an answer out. It owns no socket,
 no clock and no book: time comes in as a `Stamp`, books through a `MarketPort`. It shares nothing with the
-parsing half of its exchange, so that the two can be tested against each other.
+module that parses its exchange, so that the two can be tested against each other.
 
 Prices and sizes are integers here: mantissas with `price_decimals` and `size_decimals` of the `Listing`.
 """
@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 from hoga.domain.types import Stamp
@@ -81,7 +80,7 @@ class Day(NamedTuple):
 
 
 class MarketPort(Protocol):
-    """What a dialect may ask of the market of its exchange."""
+    """What an emulator may ask of the market of its exchange."""
 
     def listings(self) -> Sequence[Listing]: ...
 
@@ -148,7 +147,7 @@ class Session(ABC):
         """A text or binary message of the client."""
 
     def stamp(self, payload: bytes) -> bytes:
-        """A market frame as this very link gets it (`Dialect.per_link`): the place for a number of the connection."""
+        """A market frame as this very link gets it (`Emulator.per_link`): the place for a number of the connection."""
         return payload
 
     def ping(self, data: bytes, now: Stamp) -> list[Action]:
@@ -225,7 +224,7 @@ class Catalogue:
     """Levels a side at most; 0: no limit of its own."""
 
 
-class Dialect(ABC):
+class Emulator(ABC):
     """One exchange's side of its protocol."""
 
     code: str
@@ -240,7 +239,7 @@ class Dialect(ABC):
     repeats: ClassVar[float] = 0.0
     """Share of frames that repeat the previous book, where frames are whole."""
 
-    def __init__(self, market: MarketPort) -> None:
+    def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         self.market = market
 
     @abstractmethod
@@ -299,50 +298,3 @@ def merge(changes: Sequence[Change]) -> Change:
     asks = sorted({price: size for change in changes for price, size in change.asks}.items())
     first, last = changes[0], changes[-1]
     return Change(first.first_seq, last.last_seq, first.prev_seq, last.time_ms, bids, asks)
-
-
-@lru_cache(maxsize=1 << 16)
-def fixed(mantissa: int, decimals: int) -> str:
-    """Decimal text with exactly `decimals` places: fixed(6150010, 2) == "61500.10"."""
-    if not decimals:
-        return str(mantissa)
-    digits = str(mantissa).rjust(decimals + 1, "0")
-    return f"{digits[:-decimals]}.{digits[-decimals:]}"
-
-
-@lru_cache(maxsize=1 << 16)
-def plain(mantissa: int, decimals: int) -> str:
-    """Shortest decimal text without an exponent: plain(478800, 2) == "4788", plain(12, 3) == "0.012"."""
-    text = fixed(mantissa, decimals)
-    return text.rstrip("0").rstrip(".") if decimals else text
-
-
-@lru_cache(maxsize=1 << 16)
-def floating(mantissa: int, decimals: int) -> str:
-    """As a JVM writes a number: "127.0", "0.00012221", and from 1e7 up or below 1e-6 with an exponent ("1.16539E8")."""
-    if not mantissa:
-        return "0.0"
-    digits = str(mantissa).rstrip("0")
-    exponent = len(str(mantissa)) - 1 - decimals
-    if exponent >= 7:
-        return f"{digits[0]}.{digits[1:] or 0}E{exponent}"
-    if exponent < -6:
-        return f"{digits[0]}.{digits[1:]}E{exponent}" if digits[1:] else f"{digits[0]}E{exponent}"
-    text = plain(mantissa, decimals)
-    return text if "." in text else f"{text}.0"
-
-
-def rescale(mantissa: int, decimals: int, shown: int) -> int:
-    """A mantissa with `decimals` places rounded half up to `shown` places."""
-    if shown >= decimals:
-        return mantissa * scale_of(shown - decimals)
-    unit = scale_of(decimals - shown)
-    return (mantissa + unit // 2) // unit
-
-
-def scale_of(decimals: int) -> int:
-    return int(10**decimals)
-
-
-def total(levels: Iterable[IntLevel]) -> int:
-    return sum(size for _, size in levels)

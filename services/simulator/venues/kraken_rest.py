@@ -13,8 +13,9 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hoga.exchanges.dialect import Answer, Call, IntLevel, Listing, MarketPort, fixed, plain, rescale
-from hoga.exchanges.throttle import Budget
+from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
+from services.simulator.venues.numbers import fixed, plain, rescale
+from services.simulator.venues.throttle import Budget
 
 PER_MINUTE = 60
 _OLD = {"BTC": "XBT", "DOGE": "XDG"}

@@ -1,6 +1,6 @@
 """The limits an exchange enforces, from its side: a weight budget with bans, and a message meter. Pure.
 
-Used by dialects only. Times are monotonic seconds that come in as arguments.
+Used by emulators only. Times are monotonic seconds that come in as arguments.
 """
 
 from __future__ import annotations
