@@ -147,8 +147,9 @@ class MarketPhases:
 
     def of(self, native: str, now_ns: int) -> Told:
         """What is known of a market at a wall time."""
-        if not self._whole.phase.matches:
-            return self._whole
+        whole = self._whole.at(now_ns)
+        if not whole.phase.matches:
+            return whole
         news = self._news.get(native)
         told = news[0] if news is not None else self._listed.get(native)
         if told is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hoga.domain.checksum import Checksum as Checksum
+from hoga.domain.phases import Told
 from hoga.domain.types import Instrument, Turnover, Update
 
 
@@ -128,6 +129,8 @@ class RouteKind(Enum):
     """The exchange refused a request; `detail` says why, `request_id` which where known."""
     ALIVE = "alive"
     """A heartbeat or an answer to ours."""
+    PHASE = "phase"
+    """Says what the exchange does with the orders of markets (`parse_phases`)."""
     CLOSING = "closing"
     """The exchange announces that it will close the link: reconnect now."""
     OTHER = "other"
@@ -245,6 +248,10 @@ class DataHandler(ABC):
         """The connection's number of a frame of any sort (CONNECTION_IDS); None where it carries none. Cheap, and
         never raises."""
         return None
+
+    def parse_phases(self, frame: bytes) -> list[Told]:
+        """What a websocket frame that `route` called PHASE says of markets, or of all of them."""
+        return []
 
     @abstractmethod
     def parse_snapshot(self, native: str, body: bytes) -> Update:

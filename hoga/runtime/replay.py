@@ -7,12 +7,14 @@ recorded; one that the tape lacks stays wanted, and its book stays what the evid
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hoga.domain.actions import FactKind, Note
 from hoga.domain.errors import FrameError, TapeError, snippet
 from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.phases import MarketPhases, Told
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Instrument, Stamp
 from hoga.exchanges import registry
@@ -47,6 +49,8 @@ class Replay:
     replaced: AllBut = field(default_factory=AllBut)
     foreign: set[str] = field(default_factory=set)
     """Connections to another exchange: a recording of two may use one symbol for two markets."""
+    phases: MarketPhases = field(default_factory=MarketPhases)
+    """As lists and messages in the recording told them."""
     damage: str = ""
     """Why the tape could not be read to its end; empty where it could."""
 
@@ -141,10 +145,18 @@ def _play(run: Replay, record: tape.Record) -> None:
             _trouble(run, f"record {run.records}: a number of the connection from the past")
         elif route.kind is RouteKind.BOOK:
             for native in route.symbols:
+                if native not in run.shelf.keepers:
+                    run.shelf.keeper(native).halt(run.phases.of(native, stamp.wall_ns).reason)
                 _infer_depth(run, native, frame)
                 for action in run.shelf.frame(native, native, frame, link, stamp):
                     if isinstance(action, Note) and action.kind is FactKind.REJECTED:
                         _trouble(run, f"record {run.records}: {native}: {action.detail}")
+        elif route.kind is RouteKind.PHASE:
+            run.other += 1
+            try:
+                _hear_phases(run, run.exchange.handler.parse_phases(frame), stamp)
+            except FrameError as error:
+                _trouble(run, f"record {run.records}: {error}")
         elif route.kind is RouteKind.UNKNOWN:
             run.unknown += 1
             _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
@@ -152,6 +164,14 @@ def _play(run: Replay, record: tape.Record) -> None:
             run.other += 1
             if route.kind is RouteKind.OTHER and route.detail:
                 run.left_aside[route.detail] += 1
+
+
+def _hear_phases(run: Replay, every: Iterable[Told], stamp: Stamp) -> None:
+    """Of a list, too, which may be that of a sibling: that it lacks a market says nothing."""
+    for told in every:
+        run.phases.heard(told, stamp.wall_ns)
+    for native, keeper in run.shelf.keepers.items():
+        keeper.halt(run.phases.of(native, stamp.wall_ns).reason)
 
 
 def _reconnect(run: Replay, conn: str) -> None:
@@ -202,6 +222,7 @@ def _play_rest(run: Replay, url: str, body: bytes, stamp: Stamp) -> None:
         except FrameError as failure:
             _trouble(run, f"record {run.records}: {url}: {failure}")
         else:
+            _hear_phases(run, [one.told for one in found], stamp)
             known: list[Instrument] = list(run.symbols.by_native.values())
             run.symbols = SymbolMap(known + [one for one in found if one.native_symbol not in run.symbols.by_native])
 

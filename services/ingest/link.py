@@ -25,7 +25,6 @@ from typing import Any
 
 import aiohttp
 
-from hoga.exchanges.base import Continuity
 from hoga.runtime.logs import RateLimited
 from services.ingest.handshake import CLOSE_PATIENCE_S, Socket, connect
 from services.ingest.lane import Lane
@@ -83,8 +82,7 @@ class Link:
             setback_s=patience.setback_s,
         )
         self._outbox = Outbox(strategy, self._subscriptions, self._probing, self._last_s, self._requested)
-        by_link = shared.exchange.traits.continuity is Continuity.CONNECTION_IDS
-        link_lane = Lane(shared.exchange.code, "", "", name, shared.publish) if by_link else None
+        link_lane = Lane(shared.exchange.code, "", "", name, shared.publish)
         self._reader = Reader(
             shared, name, self._lanes, link_lane, self._subscriptions, self._outbox, self._probing, on_closing
         )

@@ -3,8 +3,8 @@
 1. The receive time is taken right after the frame left the socket.
 2. A book frame goes to the lane of every symbol it concerns; symbols that the link does not carry (their
    subscription was just given up, or cannot be) are counted as strays.
-3. Where ids count per connection, a frame that no lane took goes to the lane of the link itself (`link_lane`), so
-   that whoever reads all of them sees every id.
+3. A frame that tells phases of markets goes to the lane of the link itself (`link_lane`). Where ids count per
+   connection so does every frame that no lane took, so that whoever reads all of them sees every id.
 4. No single frame ends a link: what is not understood, or fails here, is counted and the next one is read.
 5. A PING is answered with its own payload.
 """
@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import WSMsgType
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.exchanges.base import Route, RouteKind
+from hoga.exchanges.base import Continuity, Route, RouteKind
 from hoga.runtime.logs import RateLimited
 from services.ingest.handshake import Socket
 from services.ingest.lane import Lane
@@ -45,7 +45,7 @@ class Reader:
         shared: Shared,
         name: str,
         lanes: dict[str, Lane],
-        link_lane: Lane | None,
+        link_lane: Lane,
         subscriptions: Subscriptions,
         outbox: Outbox,
         probing: Probing,
@@ -67,6 +67,7 @@ class Reader:
     async def run(self, socket: Socket) -> End:
         receive, route_of = socket.receive, self._shared.exchange.strategy.route
         lanes, tally, observers, link_lane = self._lanes, self.tally, self._shared.observers, self._link_lane
+        numbered = self._shared.exchange.traits.continuity is Continuity.CONNECTION_IDS
         text, binary, book = WSMsgType.TEXT, WSMsgType.BINARY, RouteKind.BOOK
         time_ns, monotonic_ns = time.time_ns, time.monotonic_ns
         while True:
@@ -99,8 +100,8 @@ class Reader:
                             tally.published += 1
                         else:
                             tally.dropped += 1
-                if link_lane is not None and not carried and not link_lane.send(frame, receive_time_ns, now_ns):
-                    tally.dropped += 1
+                if not carried and (numbered or route.kind is RouteKind.PHASE):
+                    tally.dropped += not link_lane.send(frame, receive_time_ns, now_ns)
                 if route.kind is not book:
                     self._control(route, frame)
                 if observers.active:

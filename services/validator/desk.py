@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot, Resubscribe
-from hoga.domain.errors import FrameError
+from hoga.domain.errors import FrameError, snippet
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import MarketPhases, Phase, Told
 from hoga.domain.types import Stamp, State
@@ -151,7 +151,7 @@ class Desk:
             self._carry_out(entry, entry.keeper.outdate(reason))
 
     def _between(self, frame: pb.RawFrame, stamp: Stamp) -> None:
-        """A frame of a connection that is of no symbol: only its number counts."""
+        """A frame of a connection that is of no symbol: only its number counts, and what it says of markets."""
         try:
             payload = packing.unpack(frame)
         except FrameError:
@@ -159,11 +159,32 @@ class Desk:
         route = self.exchange.strategy.route(payload)
         if route.kind is RouteKind.UNKNOWN:
             return  # as above: it may have held levels
+        if route.kind is RouteKind.PHASE:
+            self._hear_phases(payload, stamp)
         if route.kind is RouteKind.BOOK and not {entry.native for entry in self.entries.values()}.issuperset(
             route.symbols
         ):
             return  # levels of a market that nobody followed: whose were they?
         self._connection(frame, payload, stamp)
+
+    def _hear_phases(self, payload: bytes, stamp: Stamp) -> None:
+        """A message of the exchange on the phases of its markets."""
+        try:
+            every = self.exchange.handler.parse_phases(payload)
+        except FrameError as error:
+            _limited.log(logging.WARNING, self.exchange.code, "%s: not understood: %s", self.exchange.code, error)
+            every = []
+        for told in every:
+            self._phases.heard(told, stamp.wall_ns)
+            if told.phase is Phase.UNKNOWN:
+                self._meters.unknown_phase()
+                where = f"{self.exchange.code} {told.word[:40]}"
+                text = "%s: what this word says of a market is not known: %s"
+                _limited.log(logging.WARNING, where, text, self.exchange.code, snippet(told.word))
+        natives = {told.native_symbol for told in every}
+        for entry in self.entries.values():
+            if "" in natives or entry.native in natives:
+                self._take_phase(entry, stamp)
 
     def _connection(self, frame: pb.RawFrame, payload: bytes, stamp: Stamp) -> bool:
         """Whether a frame is to be read, by the number that its connection gave it."""

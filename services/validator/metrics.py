@@ -15,6 +15,7 @@ from hoga.runtime.metrics import LATENCY_BUCKETS_S
 FRAMES = Counter("hoga_validator_frames_total", "Raw frames taken from the bus", ["exchange", "kind"])
 UNREADABLE = Counter("hoga_validator_unreadable_messages_total", "Bus messages that were no raw frame of ours")
 FOREIGN = Counter("hoga_validator_foreign_frames_total", "Frames of another market under a book's symbol", ["exchange"])
+UNKNOWN_PHASES = Counter("hoga_validator_unknown_phases_total", "Messages on phases in unknown words", ["exchange"])
 BOOKS = Counter("hoga_validator_books_published_total", "Books put on the bus", ["exchange"])
 CONFLATED = Counter("hoga_validator_books_conflated_total", "Changes published with a later one", ["exchange"])
 FACTS = Counter("hoga_validator_facts_total", "Facts about books, by kind", ["exchange", "kind"])
@@ -58,6 +59,7 @@ class ExchangeMeters:
         self._requests = {kind: REQUESTS.labels(code, kind) for kind in ("snapshot", "resubscribe", "listing")}
         self._refused = REFUSED.labels(code)
         self._foreign = FOREIGN.labels(code)
+        self._unknown_phases = UNKNOWN_PHASES.labels(code)
         self._checked = {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}
         self._checked |= {outcome: (0, CHECKSUMS.labels(code, outcome)) for outcome in ("right", "wrong")}
 
@@ -106,6 +108,9 @@ class ExchangeMeters:
 
     def foreign(self) -> None:
         self._foreign.inc()
+
+    def unknown_phase(self) -> None:
+        self._unknown_phases.inc()
 
     def refused(self) -> None:
         self._refused.inc()

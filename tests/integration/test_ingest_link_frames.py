@@ -98,6 +98,23 @@ async def test_what_the_bus_does_not_take_leaves_a_hole_and_is_counted(venue):
         assert connector.parts.pool.tally.dropped == 1
 
 
+async def test_what_is_said_of_a_phase_goes_to_the_lane_of_the_link_on_every_exchange(venue):
+    def route(_self, frame: bytes) -> Route:
+        return Route(RouteKind.PHASE) if frame == b"halted" else future.EXCHANGE.strategy.route(frame)
+
+    bus = FakeBus()
+    recorder = Recorder(bus, CODE)
+    exchange = venue.exchange(own={"route": route})
+    async with collecting(venue, ["C000-USDT"], exchange=exchange, publish=bus.publish, patience=PATIENCE) as connector:
+        book = venue.frame("C000USDT", 1)
+        await deliver(venue, [b"what is this", b"halted", book])
+        await until(lambda: connector.parts.pool.tally.published == 1)
+        assert [(frame.symbol, bytes(frame.payload)) for frame in recorder.frames()] == [
+            ("", b"halted"),
+            ("C000-USDT", book),
+        ]
+
+
 async def test_other_exchanges_publish_nothing_of_the_kind(venue):
     bus = FakeBus()
     async with collecting(venue, ["C000-USDT"], publish=bus.publish, patience=PATIENCE) as connector:

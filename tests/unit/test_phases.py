@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from hoga.domain.errors import FrameError
 from hoga.domain.phases import MEANINGS, MarketPhases, Phase, Told, phase_of
-from hoga.exchanges import units
+from hoga.domain.types import State
+from hoga.exchanges import registry, units
+from hoga.exchanges.base import RouteKind
 from hoga.exchanges.binance import common as binance
 from hoga.exchanges.bybit import future as bybit_future
 from hoga.exchanges.bybit import handler as bybit
@@ -15,6 +19,7 @@ from hoga.exchanges.coinbase import rest as coinbase
 from hoga.exchanges.kraken import lists as kraken
 from hoga.exchanges.okx import lists as okx
 from hoga.exchanges.okx import spot as okx_spot
+from hoga.runtime.replay import replay
 from hoga.wire import pb
 
 SECOND = 1_000_000_000
@@ -182,3 +187,104 @@ def test_a_contract_of_bybit_before_its_launch_tells_the_phase_of_its_auction(
 def test_bybits_contracts_before_their_launch_are_asked_for() -> None:
     trading, launching = bybit_future.EXCHANGE.strategy.instruments_requests()
     assert launching.path == f"{trading.path}&status=PreLaunch"
+
+
+STATUS = '{"channel":"status","type":"update","data":[{"system":"%s","api_version":"v2","connection_id":1}]}'
+PUSH = '{"arg":{"channel":"%s","instType":"SPOT"},"data":%s}'
+
+
+def pushed(channel: str, **row: str) -> bytes:
+    return (PUSH % (channel, json.dumps([row]))).encode()
+
+
+def maintenance(state: str, **fields: str) -> bytes:
+    end = {"end": "1790000000000"}
+    return pushed("status", **({"state": state, "serviceType": "1", "env": "1", "preOpenBegin": ""} | end | fields))
+
+
+@pytest.mark.parametrize(
+    ("code", "frame", "told"),
+    [
+        ("kraken", (STATUS % "online").encode(), [Told(Phase.TRADING, "online")]),
+        ("kraken", (STATUS % "maintenance").encode(), [Told(Phase.MAINTENANCE, "maintenance")]),
+        ("kraken", (STATUS % "limit_only").encode(), [Told(Phase.LIMIT_ONLY, "limit_only")]),
+        ("kraken", b'{"event":"systemStatus","status":"cancel_only"}', [Told(Phase.HALTED, "cancel_only")]),
+        (
+            "kraken",
+            b'{"channel":"instrument","type":"update","data":{"assets":[],"pairs":[{"symbol":"BTC/USD","status":"x"}]}}',
+            [Told(Phase.UNKNOWN, "x", "BTC/USD")],
+        ),
+        (
+            "okx_spot",
+            pushed("instruments", instId="A-USDT", instType="SPOT", state="suspend"),
+            [Told(Phase.HALTED, "suspend", "A-USDT")],
+        ),
+        (
+            "okx_spot",
+            pushed("instruments", instId="A-USDT", state="live", openType="call_auction", **SWITCH),
+            [Told(Phase.AUCTION, "call_auction", "A-USDT", NOW)],
+        ),
+        (
+            "okx_spot",
+            pushed("call-auction-details", instId="A-USDT", state="continuous_trading"),
+            [Told(Phase.TRADING, "continuous_trading", "A-USDT")],
+        ),
+        ("okx_swap", maintenance("ongoing"), [Told(Phase.MAINTENANCE, "ongoing", "", NOW)]),
+        ("okx_swap", maintenance("pre_open"), [Told(Phase.POST_ONLY, "pre_open", "", NOW)]),
+        ("okx_swap", maintenance("completed"), [Told(Phase.TRADING, "completed", "", NOW)]),
+        ("okx_swap", maintenance("scheduled"), []),
+        ("okx_swap", maintenance("ongoing", serviceType="5"), []),
+        ("okx_swap", maintenance("ongoing", env="2"), []),
+        ("okx_swap", maintenance("ongoing", end=""), []),
+    ],
+)
+def test_messages_that_tell_a_phase(code: str, frame: bytes, told: list[Told]) -> None:
+    exchange = registry.get(code)
+    assert exchange.strategy.route(frame).kind is RouteKind.PHASE
+    assert exchange.handler.parse_phases(frame) == told
+
+
+def test_the_answers_to_the_request_for_phases_concern_no_book() -> None:
+    strategy = registry.get("okx_swap").strategy
+    (request,) = map(json.loads, strategy.greeting())
+    assert [arg["channel"] for arg in request["args"]] == ["status", "instruments", "instruments"]
+    for answer in ({"event": "subscribe", "arg": request["args"][0]}, {"event": "error", "code": "60018", "msg": "no"}):
+        assert strategy.route(json.dumps({"id": request["id"], **answer}).encode()).kind is RouteKind.OTHER
+
+
+@pytest.mark.parametrize("code", registry.EXCHANGES)
+def test_what_cannot_be_read_is_refused_with_a_reason(code: str) -> None:
+    handler, reasons = registry.get(code).handler, set()
+    for frame in (b"{}", b"[]", b"", b"\xff", b'{"channel":"status"}', b'{"arg":{"channel":"status"}}'):
+        try:
+            told = handler.parse_phases(frame)
+        except FrameError as error:
+            reasons.add(error.reason)
+        else:
+            reasons.update(one.word for one in told)
+    assert reasons <= {"json", "shape"}
+
+
+def test_a_recording_tells_phases_too(tmp_path: Path) -> None:
+    def record(kind: str, data: str | None, url: str | None = None) -> str:
+        return json.dumps({"kind": kind, "ts_ns": NOW, "conn": "a", "url": url, "data": data})
+
+    def book(action: str, seq: int) -> str:
+        levels = {"asks": [["1.1", "1", "0", "1"]], "bids": [["1.0", "1", "0", "1"]], "ts": "1790000000000"}
+        row = {**levels, "checksum": 0, "seqId": seq, "prevSeqId": seq - 1 if action == "update" else -1}
+        return json.dumps({"arg": {"channel": "books", "instId": "A-USDT"}, "action": action, "data": [row]})
+
+    told = pushed("instruments", instId="A-USDT", instType="SPOT", state="suspend").decode()
+    again = told.replace("suspend", "live")
+    opened = record("connect", None, "wss://ws.okx.com:8443/ws/v5/public")
+    states = []
+    for messages in (
+        [book("snapshot", 1)],
+        [told, book("snapshot", 1)],
+        [book("snapshot", 1), told],
+        [told, book("snapshot", 1), again],
+    ):
+        path = tmp_path / f"{len(states)}.jsonl"
+        path.write_text("\n".join([opened, *(record("recv", message) for message in messages)]))
+        states.append(replay(path).shelf.keepers["A-USDT"].state)
+    assert states == [State.LIVE, State.HALTED, State.HALTED, State.LIVE]

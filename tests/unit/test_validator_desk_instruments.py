@@ -252,6 +252,30 @@ class TestInstruments:
         await world.settle()
         assert (world.state(), Phase(world.newest().phase)) == (State.LIVE, Phase.TRADING)
 
+    async def test_a_message_of_the_exchange_concerns_its_books_in_the_order_of_the_frames(self, world) -> None:
+        def say(system: str) -> None:
+            payload = f'{{"channel":"status","type":"update","data":[{{"system":"{system}"}}]}}'.encode()
+            frame = pb.RawFrame(exchange="kraken", link="L1", link_seq=1, payload=payload)
+            frame.encoding = pb.RawFrame.ENCODING_IDENTITY
+            frame.receive_time_ns = world.ctx.now().wall_ns
+            world.bus.publish(subjects.raw_link("kraken"), frame.SerializeToString())
+
+        room = TestFramesFromThePast()
+        world.link(exchange="kraken", symbols=["BTC-USD"])
+        world.raw(room.frame("snapshot", "0.1"), link_seq=1, **KRAKEN)
+        await world.settle()
+        assert world.state("BTC-USD") is State.LIVE
+        say("maintenance")
+        world.raw(room.frame("update", "0.2"), link_seq=2, **KRAKEN)
+        await world.settle()
+        newest = world.newest("BTC-USD")
+        assert (world.state("BTC-USD"), Phase(newest.phase)) == (State.HALTED, Phase.MAINTENANCE)
+        assert newest.bid_size[0] == 2 * 10 ** (-newest.size_exponent - 1), "it is kept as it is sent"
+        assert "maintenance" in newest.reason
+        say("a new word")
+        await world.settle()
+        assert (world.state("BTC-USD"), Phase(world.newest("BTC-USD").phase)) == (State.LIVE, Phase.UNKNOWN)
+
     async def test_a_book_that_crosses_asks_for_the_phases_of_its_exchange_and_not_again_and_again(self, world) -> None:
         asked = []
 

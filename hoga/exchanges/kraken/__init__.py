@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hoga.domain.phases import Told
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
@@ -141,6 +142,9 @@ class KrakenHandler(DataHandler):
 
     def parse(self, frame: bytes) -> list[Update]:
         return frames.parse_v1(frame) if frame.lstrip()[:1] == b"[" else frames.parse_v2(frame)
+
+    def parse_phases(self, frame: bytes) -> list[Told]:
+        return routes.phases(frame)
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
         return lists.parse_snapshot(native, body)

@@ -8,7 +8,12 @@ v1 (recorded):
     {"channelID":992,"channelName":"book-1000","event":"subscriptionStatus","pair":"XMR/USD","status":"subscribed",
      "subscription":{"depth":1000,"name":"book"}}
 
-Only the book is ours: what answers for another channel is OTHER.
+A phase of the whole exchange is told to every connection when it opens, and at every change (v2 and, recorded, v1):
+    {"channel":"status","type":"update","data":[{"system":"online","api_version":"v2","connection_id":1,"version":"2.0.9"}]}
+    {"connectionID":8628615390848610000,"event":"systemStatus","status":"online","version":"1.9.1"}
+and phases of pairs in the channel `instrument`, which we do not subscribe: it brings every pair to every connection.
+
+Only the book and phases are ours: what answers for another channel is OTHER.
 """
 
 from __future__ import annotations
@@ -16,9 +21,15 @@ from __future__ import annotations
 import msgspec
 
 from hoga.domain.errors import snippet
+from hoga.domain.phases import Told, phase_of
 from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, Route, RouteKind
+from hoga.exchanges.decoding import decode
+from hoga.exchanges.kraken.lists import PHASES
 from hoga.exchanges.kraken.names import native_of
 
+PHASE = Route(RouteKind.PHASE)
+_PHASES = ("status", "instrument")
+"""Channels."""
 DEFAULT_DEPTH = 10
 """Levels a side of a subscription that names none."""
 
@@ -61,7 +72,22 @@ class Named(msgspec.Struct, gc=False):
     symbol: str
 
 
+class System(msgspec.Struct, gc=False):
+    system: str
+
+
+class PairStatus(msgspec.Struct, gc=False):
+    symbol: str
+    status: str
+
+
+class Instruments(msgspec.Struct, gc=False):
+    pairs: list[PairStatus] = []
+
+
 _control = msgspec.json.Decoder(Control)
+_systems = msgspec.json.Decoder(list[System])
+_instruments = msgspec.json.Decoder(Instruments)
 _named = msgspec.json.Decoder(list[Named])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _text = msgspec.json.Decoder(str)
@@ -78,9 +104,22 @@ def route_slowly(frame: bytes) -> Route:
             return Route(RouteKind.BOOK, natives) if natives and all(natives) else UNKNOWN
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return UNKNOWN
+    if control.channel in _PHASES or control.event == "systemStatus":
+        return PHASE
     if control.channel:
         return ALIVE if control.channel == "heartbeat" else OTHER
     return _route_v1(control) if control.event else _route_answer(control)
+
+
+def phases(frame: bytes) -> list[Told]:
+    """What a status frame says of the exchange or of its pairs."""
+    control = decode(_control, frame)
+    if control.event == "systemStatus":
+        return [Told(phase_of(PHASES, control.status), control.status)]
+    if control.channel == "status":
+        return [Told(phase_of(PHASES, one.system), one.system) for one in decode(_systems, bytes(control.data))]
+    pairs = decode(_instruments, bytes(control.data)).pairs
+    return [Told(phase_of(PHASES, pair.status), pair.status, native_of(pair.symbol)) for pair in pairs]
 
 
 def told_depth(frame: bytes) -> dict[str, int]:

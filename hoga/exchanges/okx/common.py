@@ -13,6 +13,9 @@
 6. Spot, swaps and futures share the address, so that one recorded connection may mix them. Frames are routed by their
    instId whatever it is, and each of our two codes gives its own kind the plain symbol (`normalize_symbol`).
 
+7. The channels `instruments` (of one type; changes of state among others) and `status` (maintenance of whole services)
+   tell phases. They are subscribed once for each connection.
+
 Sources: okx.com/docs-v5 (order book channel, WebSocket overview, error codes); recordings of 2022 and 2026.
 """
 
@@ -28,6 +31,7 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
+from hoga.domain.phases import Told
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
@@ -56,6 +60,8 @@ DEPTH = 400
 _STREAMS = {"books": DEPTH, "books-l2-tbt": DEPTH, "books50-l2-tbt": 50}
 """Channels of this protocol -> levels a side. We subscribe the first; the others are found in recordings."""
 _CLOSING = "64008"
+_GREETING = "phases"
+"""The id of the request of rule 7, whose answers are none of a book's."""
 _HEAD = b'{"arg":{"channel":"books","instId":"'
 _NAMED = re.compile(r'instId"?\s*:\s*"?([^\s",}]+)| for (\S+) is not allowed')
 """How an error message names instruments: `channel:books,instId:X doesn't exist`, or the request as it was sent."""
@@ -128,6 +134,10 @@ class OkxStrategy(ConnectionStrategy):
 
     def ws_url(self, endpoints: Endpoints) -> str:
         return f"{endpoints.ws}/ws/v5/public"
+
+    def greeting(self) -> list[str]:
+        args = [{"channel": "status"}, *({"channel": "instruments", "instType": kind} for kind in self.kinds)]
+        return [msgspec.json.encode({"id": _GREETING, "op": "subscribe", "args": args}).decode()]
 
     def subscribe(self, natives: Sequence[str], request_id: int) -> str:
         return _request("subscribe", natives, request_id)
@@ -213,6 +223,9 @@ class OkxHandler(DataHandler):
             raise FrameError("shape", f"one of prevSeqId and seqId is missing: {snippet(frame)}")
         return [_update(found.arg.instId, whole, book, depth if depth != DEPTH else 0) for book in found.data]
 
+    def parse_phases(self, frame: bytes) -> list[Told]:
+        return lists.phases(frame)
+
     def parse_snapshot(self, native: str, body: bytes) -> Update:
         found = decode(_snapshot, body).data
         if len(found) != 1:
@@ -259,6 +272,10 @@ def _route_slowly(frame: bytes) -> Route:
     arg = control.arg or Arg()
     natives = (arg.instId,) if arg.instId else ()
     match control.event:
+        case "subscribe" | "error" if control.id == _GREETING:
+            return OTHER
+        case "" if arg.channel in lists.PHASE_CHANNELS:
+            return Route(RouteKind.PHASE)
         case "":
             if natives and arg.channel in _STREAMS:
                 return Route(RouteKind.BOOK, natives)

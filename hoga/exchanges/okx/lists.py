@@ -15,7 +15,7 @@ import msgspec
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
-from hoga.domain.phases import Phase, phase_of
+from hoga.domain.phases import Phase, Told, phase_of
 from hoga.domain.types import Instrument, Turnover
 from hoga.exchanges.decoding import decode
 
@@ -26,13 +26,22 @@ PHASES = {
     "call_auction": Phase.AUCTION,
     "pre_quote": Phase.PRE_OPEN,
     "continuous_trading": Phase.TRADING,
+    "ongoing": Phase.MAINTENANCE,
+    "pre_open": Phase.POST_ONLY,
+    "completed": Phase.TRADING,
+    "canceled": Phase.TRADING,
     "post_only": Phase.POST_ONLY,
     "suspend": Phase.HALTED,
     "rebase": Phase.HALTED,
     "test": Phase.HALTED,
     "expired": Phase.UNLISTED,
 }
-"""`state` of instruments, and `openType` of those that are live but do not trade continuously before `contTdSwTime`."""
+"""`state` of instruments, `openType` of those that are live but do not yet trade continuously (`contTdSwTime`), `state`
+of call auctions, and `state` of the maintenance of all trading (before its end only post-only orders are taken)."""
+PHASE_CHANNELS = ("instruments", "call-auction-details", "status")
+_ALL_TRADING = "1"
+"""`serviceType` of a maintenance that concerns every market; others concern some, or none."""
+_PRODUCTION = "1"
 _OPENINGS = ("call_auction", "pre_quote")
 _PLAIN = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?\Z", re.ASCII)
 _EXACT = Context(prec=120)
@@ -55,6 +64,23 @@ class Listed(msgspec.Struct, gc=False):
     contTdSwTime: str = ""
 
 
+class Maintenance(msgspec.Struct, gc=False):
+    state: str = ""
+    serviceType: str = ""
+    env: str = _PRODUCTION
+    end: str = ""
+    preOpenBegin: str = ""
+
+
+class Channel(msgspec.Struct, gc=False):
+    channel: str = ""
+
+
+class Pushed(msgspec.Struct, gc=False):
+    arg: Channel
+    data: msgspec.Raw
+
+
 class Listings(msgspec.Struct, gc=False):
     data: list[Listed]
 
@@ -71,6 +97,9 @@ class Tickers(msgspec.Struct, gc=False):
 
 
 _listings = msgspec.json.Decoder(Listings)
+_pushed = msgspec.json.Decoder(Pushed)
+_rows = msgspec.json.Decoder(list[Listed])
+_maintenances = msgspec.json.Decoder(list[Maintenance])
 _tickers = msgspec.json.Decoder(Tickers)
 
 
@@ -103,6 +132,29 @@ def instrument(listed: Listed, symbol: str) -> Instrument:
         status=word if readable else f"{word}, contract value unreadable",
         phase_until_ns=until_ns,
     )
+
+
+def phases(frame: bytes) -> list[Told]:
+    """What a frame of one of the `PHASE_CHANNELS` says."""
+    pushed = decode(_pushed, frame)
+    if pushed.arg.channel == "status":
+        return [told for row in decode(_maintenances, bytes(pushed.data)) if (told := _maintenance(row)) is not None]
+    found = []
+    for listed in decode(_rows, bytes(pushed.data)):
+        word, until_ns = opening(listed)
+        if listed.instId:
+            found.append(Told(phase_of(PHASES, word), word, listed.instId, until_ns))
+    return found
+
+
+def _maintenance(row: Maintenance) -> Told | None:
+    """A maintenance ends at its time even without a message: one that a lost connection missed is not repeated."""
+    if row.serviceType != _ALL_TRADING or row.env != _PRODUCTION or row.state not in PHASES:
+        return None
+    end = row.end if re.fullmatch("[0-9]{13}", row.end) else ""
+    if not PHASES[row.state].matches and not end:
+        return None
+    return Told(PHASES[row.state], row.state, "", epoch_ns(int(end)) if end else 0)
 
 
 def opening(listed: Listed) -> tuple[str, int]:

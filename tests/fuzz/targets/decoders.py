@@ -25,7 +25,7 @@ def targets() -> Iterator[Target]:
 
 
 def frame(exchange: Exchange, data: bytes) -> Hashable:
-    """route, told_depth, link_seq, parse: the last may refuse, the others never raise."""
+    """route, told_depth, link_seq never raise; parse and parse_phases may refuse."""
     strategy, handler = exchange.strategy, exchange.handler
     routed = strategy.route(data)
     promises.route(routed)
@@ -34,6 +34,12 @@ def frame(exchange: Exchange, data: bytes) -> Hashable:
         promise(isinstance(levels, int) and levels >= 0, f"depth {levels!r}")
     number = handler.link_seq(data)
     promise(number is None or 0 <= number <= promises.INT64_MAX, f"number {number!r} of a connection")
+    try:
+        for told in handler.parse_phases(data):
+            promises.encodable(told.native_symbol)
+            promise(0 <= told.until_ns <= promises.INT64_MAX, f"until {told.until_ns!r}")
+    except FrameError as error:
+        promises.refused(error)
     try:
         updates = handler.parse(data)
     except FrameError as error:
