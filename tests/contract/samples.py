@@ -20,6 +20,8 @@ class Samples:
     acks: list[bytes] = field(default_factory=list)
     refusals: list[bytes] = field(default_factory=list)
     alive: list[bytes] = field(default_factory=list)
+    phases: list[bytes] = field(default_factory=list)
+    """Messages on what is done with orders."""
     other: list[bytes] = field(default_factory=list)
     rest_errors: list[bytes] = field(default_factory=list)
 

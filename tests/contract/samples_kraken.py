@@ -56,12 +56,14 @@ SAMPLES: dict[str, Samples] = {
             b'{"method":"pong","time_in":"x","time_out":"y"}',
             b'{"event":"heartbeat"}',
         ],
-        other=[
+        phases=[
             b'{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online","api_version":"v2",'
             b'"connection_id":18266300427528990701}]}',
+            b'{"connectionID":17843232920108168701,"event":"systemStatus","status":"online","version":"1.8.3"}',
+        ],
+        other=[
             b'{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","price":1}]}',
             b'{"method":"subscribe","result":{"channel":"trade","snapshot":false,"symbol":"BTC/USD"},"success":true}',
-            b'{"connectionID":17843232920108168701,"event":"systemStatus","status":"online","version":"1.8.3"}',
             b'[993,[["354.11000000","0.89594024","1618678142.557535","s","l",""]],"trade","XMR/USD"]',
         ],
         rest_errors=[

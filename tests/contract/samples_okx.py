@@ -41,6 +41,11 @@ def _control(native: str) -> dict[str, list[bytes]]:
             b'{"id":"7","event":"error","code":"60012","msg":"Invalid request: {}","connId":"a4d3ae55"}',
         ],
         "alive": [b"pong"],
+        "phases": [
+            b'{"arg":{"channel":"instruments","instType":"SPOT"},"data":[{"instId":"%s","state":"live"}]}' % name,
+            b'{"arg":{"channel":"status"},"data":[{"begin":"1672823400000","end":"1672825980000","state":"ongoing",'
+            b'"serviceType":"1","env":"1","preOpenBegin":"","system":"unified","ts":"1672826038470"}]}',
+        ],
         "other": [
             b'{"arg":{"channel":"tickers","instId":"%s"},"data":[{"instType":"SPOT","last":"1"}]}' % name,
             b'{"arg":{"channel":"books5","instId":"%s"},"data":[{"asks":[],"bids":[],"ts":"1","seqId":1}]}' % name,

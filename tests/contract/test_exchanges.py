@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hoga.domain.errors import ConfigError, FrameError
+from hoga.domain.phases import Phase
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Update
 from hoga.exchanges import registry
@@ -36,10 +37,13 @@ class TestEveryExchange:
             (samples.acks, RouteKind.ACK),
             (samples.refusals, RouteKind.REFUSED),
             (samples.alive, RouteKind.ALIVE),
+            (samples.phases, RouteKind.PHASE),
             (samples.other, RouteKind.OTHER),
         ):
             for frame in frames:
                 assert exchange.strategy.route(frame).kind is kind, frame
+        for frame in samples.phases:
+            assert Phase.UNKNOWN not in {told.phase for told in exchange.handler.parse_phases(frame)}
         for frame in samples.acks:
             route = exchange.strategy.route(frame)
             assert route.request_id == 7 or samples.native in route.symbols

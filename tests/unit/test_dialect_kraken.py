@@ -196,7 +196,7 @@ def test_a_link_opens_with_the_status_then_answers_each_symbol_by_itself() -> No
     assert line.session.topics == {Topic("BTC/USD", "100"), Topic("DOGE/USD", "100")}
     routes = [KRAKEN.strategy.route(frame.encode()) for frame in line.frames]
     assert [(route.kind, route.symbols) for route in routes] == [
-        (RouteKind.OTHER, ()),
+        (RouteKind.PHASE, ()),
         (RouteKind.ACK, ("BTC/USD",)),
         (RouteKind.BOOK, ("BTC/USD",)),
         (RouteKind.REFUSED, ("XYZ/USD",)),
