@@ -1,4 +1,8 @@
-"""What a world draws from. Without a name for anything it is the whole variety of worlds and faults."""
+"""What a world draws from. Without a name for anything it is the whole variety of worlds and faults.
+
+`WORLDS` are those worth having more of: two lines of one kind of exchange, and what strikes two lines. Few of them find
+what many mixed ones do not. Every other seed is a mixed world, those between take the biased ones in turn.
+"""
 
 from __future__ import annotations
 
@@ -36,6 +40,37 @@ class Bias:
     policies: tuple[str, ...] = ("continue", "continue", "continue", "resync", "resync", "ignore")
     depths: tuple[int, ...] = (5, 10, 20)
     symbols: tuple[int, ...] = (1, 2, 2, 3)
+    far_s: tuple[float, ...] = (0.0, 0.0, 0.0, 0.02, 0.15, 0.4)
+    """How much farther a connection is than others to the same exchange: it takes another way, or starts elsewhere."""
 
 
 ANY = Bias()
+TWO = ("two", "apart")
+LINK_FAULTS = (
+    *("drop", "swap", "duplicate", "reset", "finish", "close", "half_open", "stall", "silence", "latency"),
+    *("reconnect", "kill_ingest", "stop_ingest", "freeze_ingest", "resubscribe", "quiet", "halt", "hold_bus"),
+    *("cut_bus", "delay"),
+)
+WORLDS = {
+    "mixed": ANY,
+    "rest": Bias(exchanges=BY_REST, lines=TWO),
+    "inband": Bias(exchanges=tuple(sorted({*BY_IDS} - {*BY_REST})), lines=TWO),
+    "connection": Bias(exchanges=tuple(sorted({*NOT_WHOLE} - {*BY_IDS})), lines=TWO),
+    "whole": Bias(exchanges=WHOLE, lines=TWO),
+    "renumber": Bias(
+        ("renumber", "latency", "reset", "reconnect", "drop", "quiet", "resubscribe", "stall"), BY_IDS, TWO
+    ),
+    "far": Bias(
+        ("latency", "reset", "drop", "swap", "burst", "reconnect", "quiet", "kill_ingest", "silence"),
+        lines=TWO,
+        far_s=(0.0, 0.02, 0.3, 1.2),
+    ),
+    "replace": Bias(("reconnect", "shutdown", "latency", "burst", "quiet", "reset"), lines=("one", *TWO)),
+    "links": Bias(LINK_FAULTS, BY_IDS, TWO),
+}
+_BIASED = [name for name in WORLDS if name != "mixed"]
+
+
+def world_of(seed: int) -> str:
+    """The world that a seed is, where none is asked for."""
+    return _BIASED[seed // 2 % len(_BIASED)] if seed % 2 else "mixed"

@@ -24,8 +24,6 @@ from tests.sim.websocket import ClientSocket, Wire
 
 BAN_STATUSES = (418, 429)
 NEVER_S = 1e6
-FAR_S = (0.0, 0.0, 0.0, 0.02, 0.15, 0.4)
-"""How much farther a connection is than others to the same exchange: it takes another way, or starts elsewhere."""
 
 
 @dataclass
@@ -51,8 +49,8 @@ class RestLog:
 
 
 class Network:
-    def __init__(self, loop: SimLoop, dice: Random, exchanges: SimExchanges) -> None:
-        self.loop, self.dice, self.exchanges = loop, dice, exchanges
+    def __init__(self, loop: SimLoop, dice: Random, exchanges: SimExchanges, far_s: tuple[float, ...]) -> None:
+        self.loop, self.dice, self.exchanges, self.far_s = loop, dice, exchanges, far_s
         self.weather = {code: Weather() for code in exchanges.venues}
         self.wires: list[Wire] = []
         self.rest = RestLog()
@@ -123,7 +121,7 @@ class SimSession:
     async def ws_connect(self, url: str, *, max_msg_size: int, **_: object) -> ClientSocket:
         network = self.network
         code, call = network.call(URL(url), self.owner)
-        latency = network.latency(code, network.dice.choice(FAR_S))
+        latency = network.latency(code, network.dice.choice(network.far_s))
         trouble = network.trouble(code, "connects")
         if trouble == "stall":
             await asyncio.sleep(NEVER_S)

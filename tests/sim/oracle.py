@@ -3,6 +3,7 @@
 W   a LIVE book that differs from the truth at its own id, or at its time where ids are not the market's
 S   a LIVE book that lacks a frame which was sent untampered (or as plain nonsense) longer than the budget ago
 O   revisions that do not rise within an epoch, epochs that fall
+R   a book at an id below the one before it, and nothing between the two that announces it
 N   frames lost on the bus without an event
 G   a GAP event although everything between its ids had been delivered
 A   an audit or a second line that contradicts a book of which nothing was ever tampered with, at the same id
@@ -26,6 +27,7 @@ from tests.sim.exchanges import SimExchanges
 from tests.sim.loop import SimLoop
 from tests.sim.truth import Life
 from tests.sim.watched import Watched
+from tests.support.published import Published
 
 LIVE = pb.BookState.BOOK_STATE_LIVE
 BUDGET_S = 5.0
@@ -51,11 +53,12 @@ NEAR_NS = 1_000_000_000
 class Shown:
     """The newest message of a book."""
 
-    __slots__ = ("arrived", "book", "index", "life", "live", "order")
+    __slots__ = ("arrived", "book", "ids", "index", "life", "live", "order")
 
     def __init__(self) -> None:
         self.book = pb.OrderBook()
         self.order = (0, 0)
+        self.ids = Published()
         self.arrived = 0.0
         self.live = False
         """It says so, and its publisher was not known to be gone since."""
@@ -261,6 +264,9 @@ class Oracle:
         if order <= shown.order:
             self._fail(f"O {line}: {order} after {shown.order}")
         shown.order, shown.book, shown.arrived = order, book, now
+        back = self.by_ids[key[0]] and shown.ids.book(book)
+        if back:
+            self._fail(f"R {line}: {back}")
         if book.state == pb.BookState.BOOK_STATE_SYNCING and not book.sequence:  # begun anew: nothing of before counts
             self._unsaid.pop((book.exchange, book.symbol), None)
             self._link_seqs.pop((book.exchange, book.symbol), None)
@@ -285,6 +291,8 @@ class Oracle:
         event = pb.BookEvent.FromString(payload)
         kind = pb.BookEvent.Kind.Name(event.kind).removeprefix("KIND_")
         self.events[kind] += 1
+        if (shown := self.shown.get(self._key_of(event))) is not None:
+            shown.ids.event(event)
         market = (event.exchange, event.symbol)
         if event.kind == pb.BookEvent.KIND_BUS_LOSS:
             self._bus_loss_ns[market] = event.time_ns
@@ -300,8 +308,11 @@ class Oracle:
 
     def _judge_doubt(self, event: pb.BookEvent) -> None:
         """A book that is called into doubt. Rightly so where lines were made to differ, or two lives of a market have
-        the same ids; or where no ids say that both stand at the same moment, for a frame may have been lost."""
+        the same ids; or where no ids say that both stand at the same moment, for a frame may have been lost. An audit
+        may also be what finds a link that has fallen silent, before its idle timeout does."""
         key = self._key_of(event)
+        if event.kind == pb.BookEvent.KIND_AUDIT_MISMATCH and self._loop.now < self.silent_until[key[0]]:
+            return
         lives = self.lives[key]
         meant = len(lives) > 1 or not self.by_ids[key[0]] or self._doubtful_until.get(key)
         if not meant and all(frame.intact for frame in lives[0].frames[1:]):

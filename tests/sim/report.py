@@ -14,6 +14,7 @@ VERDICTS = {
     "S": "stale as LIVE for more than 5 s",
     "D": "wrong below the proven levels, though nothing was tampered with",
     "O": "order of revisions and epochs",
+    "R": "ids that go back unannounced",
     "N": "frames lost on the bus without an event",
     "G": "false gaps",
     "A": "true books contradicted by an audit or a second line at the same id",
@@ -25,6 +26,10 @@ VERDICTS = {
     "E": "other errors",
 }
 TITLES = {"states": "Books published, by state", "events": "Events published", "totals": "In all"}
+WORLDS = (
+    "Every other world is mixed; those between are biased in turn: two lines by each kind of exchange, new counts, "
+    "lines of unequal distance, planned reconnects, faults of links."
+)
 FAULTS = (
     "Faults come alone or many at a time; only an outage that began after one that came alone is put down to it. "
     "Detected: fault to the first message that is not LIVE; recovered: from there to LIVE. Each book counts; a fault "
@@ -33,7 +38,10 @@ FAULTS = (
 
 
 class Report:
-    def __init__(self) -> None:
+    def __init__(self, world: str = "") -> None:
+        """`world`: the sort that all worlds are of, where one was asked for."""
+        self.replay = f"python -m tests.sim.run{f' --world {world}' if world else ''} --seed"
+        self.worlds: dict[str, Counter[str]] = defaultdict(Counter)
         self.seeds = 0
         self.failed: dict[int, list[str]] = {}
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
@@ -46,6 +54,7 @@ class Report:
 
     def add(self, result: dict[str, Any]) -> None:
         self.seeds += 1
+        self._count(self.worlds[result["world"]], result)
         if result["problems"]:
             self.failed[result["seed"]] = result["problems"]
             sys.stderr.write(f"\nseed {result['seed']}: {result['problems'][0]}\n")
@@ -57,6 +66,16 @@ class Report:
         self.recovery.append(result["recovery_s"])
         self.virtual_s += result["virtual_s"]
         self.wall_s += result["wall_s"]
+
+    def _count(self, world: Counter[str], result: dict[str, Any]) -> None:
+        events = result["events"]
+        world["seeds"] += 1
+        world["failed"] += bool(result["problems"])
+        world["faults"] += sum(result["injected"].values())
+        world["checked"] += sum(result["checked"].values())
+        world["REST requests"] += result["totals"]["REST requests"]
+        world["gaps"] += events.get("GAP", 0)
+        world["resyncs"] += events.get("RESYNC_STARTED", 0)
 
     def progress(self, wanted: int, elapsed_s: float) -> None:
         """One line that is written over on a terminal; twenty lines in a file."""
@@ -75,6 +94,7 @@ class Report:
             "failed": {str(seed): problems for seed, problems in self.failed.items()},
             "virtual_hours": self.virtual_s / 3600,
             "cpu_s": self.wall_s,
+            "worlds": {name: dict(counter) for name, counter in self.worlds.items()},
             **{name: dict(counter) for name, counter in self.counts.items()},
             **{name: {kind: quantiles(found) for kind, found in times.items()} for name, times in self.times.items()},
             "final_recovery": quantiles(self.recovery),
@@ -101,7 +121,7 @@ class Report:
         lines += ["## Verdicts", "", "| verdict | violations |", "|---|---:|"]
         lines += [f"| {meaning} ({letter}) | {verdicts[letter]} |" for letter, meaning in VERDICTS.items()]
         lines += [""] + [f"- seed {seed}: {found[0]}" for seed, found in sorted(self.failed.items())[:40]]
-        lines += ["## What happened", ""]
+        lines += ["## Worlds", "", WORLDS, "", *self._world_table(), "", "## What happened", ""]
         for name in ("states", "events", "totals"):
             said = ", ".join(f"{kind} {count}" for kind, count in sorted(counts[name].items()))
             lines.append(f"- {TITLES[name]}: {said.lower().replace('_', ' ')}")
@@ -121,12 +141,22 @@ class Report:
             f"totals {dict(self.counts['totals'])}",
             f"recovery at the end: {_row(self.recovery)}",
             "",
+            *self._world_table(),
+            "",
             *self._table(),
         ]
         for seed, problems in sorted(self.failed.items())[:40]:
             lines += [f"VIOLATION seed {seed}: {problem}" for problem in problems[:3]]
-            lines.append(f"    {len(problems)} in all; again with: python -m tests.sim.run --seed {seed} -v")
+            lines.append(f"    {len(problems)} in all; again with: {self.replay} {seed} -v")
         return "\n".join(lines)
+
+    def _world_table(self) -> list[str]:
+        columns = ("seeds", "failed", "faults", "checked", "gaps", "resyncs", "REST requests")
+        lines = ["| world | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+        return lines + [
+            f"| {name} | " + " | ".join(str(counts[column]) for column in columns) + " |"
+            for name, counts in sorted(self.worlds.items())
+        ]
 
     def _table(self) -> list[str]:
         lines = [

@@ -1,4 +1,5 @@
-"""Runs worlds: `python -m tests.sim.run --seeds 500 --jobs 2`, or one again, line by line: `--seed 17 -v`.
+"""Runs worlds: `python -m tests.sim.run --seeds 500 --jobs 2`, or one again, line by line: `--seed 17 -v`, or of one
+book, with its frames: `--seed 17 --trace binance BTC-USDT`. `--world links` takes all from one sort of world.
 
 The same seed gives the same world, whatever ran before it; hashes are seeded, too, so the command starts itself anew
 with PYTHONHASHSEED=0. Exit code 1 on any violation, with the numbers of the seeds and how to replay them.
@@ -19,10 +20,11 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from tests.sim.bias import ANY, Bias
+from tests.sim.bias import ANY, WORLDS, Bias, world_of
 from tests.sim.clock import Clock, real_perf_counter
 from tests.sim.loop import SimLoop, SimulationError
 from tests.sim.mutants import MUTANTS
+from tests.sim.one_book import OneBook
 from tests.sim.report import Report
 from tests.sim.trace import Trace
 from tests.sim.world import World
@@ -30,13 +32,21 @@ from tests.sim.world import World
 LIMIT_S = 1000.0
 
 
-def run_seed(clock: Clock, seed: int, write: Callable[[str], object] | None = None, bias: Bias = ANY) -> dict[str, Any]:
+def run_seed(
+    clock: Clock,
+    seed: int,
+    write: Callable[[str], object] | None = None,
+    bias: Bias = ANY,
+    watch: OneBook | None = None,
+) -> dict[str, Any]:
     """One world from beginning to end; what came of it, as JSON values."""
-    trace = Trace(write)
+    trace = Trace(watch.line if watch else write)
     loop = SimLoop(LIMIT_S)
+    if watch is not None:
+        watch.loop = loop
     clock.begin(loop, seed)
     began = real_perf_counter()
-    world = World(loop, clock, seed, trace, bias)
+    world = World(loop, clock, seed, trace, bias, watch)
     loop.set_exception_handler(lambda _loop, context: world.fail(f"E {_describe(context)}"))
     try:
         loop.run_until_complete(world.run())
@@ -66,17 +76,20 @@ def bury(loop: SimLoop, world: World) -> None:
     loop.close()
 
 
-def work(seeds: range, verbose: bool, mutant: str, world_of: str) -> int:
+def work(seeds: range, args: argparse.Namespace) -> int:
     """Runs seeds one after the other; a line of JSON each, or the trace."""
-    named = MUTANTS.get(mutant or world_of)
-    bias = named.bias if named else ANY
+    mutant = args.mutant
+    named = MUTANTS.get(mutant or args.world_of)
+    watch = OneBook(*args.trace, sys.stdout.write) if args.trace else None
     logging.disable(logging.CRITICAL)
     gc.disable()
     with Clock() as clock, named.broken() if named and mutant else nullcontext():
         for count, seed in enumerate(seeds):
-            result = run_seed(clock, seed, sys.stdout.write if verbose else None, bias)
-            if not verbose:
-                sys.stdout.write(json.dumps(result) + "\n")
+            world = args.world or ("mixed" if named else world_of(seed))
+            bias = named.bias if named else WORLDS[world]
+            result = run_seed(clock, seed, sys.stdout.write if args.verbose else None, bias, watch)
+            if not (args.verbose or watch):
+                sys.stdout.write(json.dumps({"world": world, **result}) + "\n")
                 sys.stdout.flush()
             if mutant and result["problems"]:
                 break
@@ -87,8 +100,9 @@ def work(seeds: range, verbose: bool, mutant: str, world_of: str) -> int:
 
 def lead(args: argparse.Namespace) -> int:
     """Starts workers, gathers what they found."""
-    report = Report()
-    command = [sys.executable, "-m", "tests.sim.run", "--worker", "--mutant", args.mutant, "--world-of", args.world_of]
+    report = Report(args.world)
+    command = [sys.executable, "-m", "tests.sim.run", "--worker", "--mutant", args.mutant]
+    command += ["--world", args.world, "--world-of", args.world_of]
     began = real_perf_counter()
     workers = []
     for number in range(args.jobs):
@@ -129,6 +143,8 @@ def main() -> int:
     add("--json", help="file for the figures")
     add("--report", help="file for a page of Markdown")
     add("-v", "--verbose", action="store_true", help="with --seed: every line of the trace")
+    add("--trace", nargs=2, metavar=("EXCHANGE", "SYMBOL"), help="with --seed: one book, its frames and what it says")
+    add("--world", default="", choices=["", *WORLDS], help="the sort of every world; else the seed says which")
     add("--mutant", default="", choices=["", *MUTANTS], help="a rule to break: ends with the first violation")
     add("--world-of", default="", choices=["", *MUTANTS], help="the worlds of that mutant, but with every rule whole")
     add("--quiet", action="store_true", help="no progress")
@@ -138,9 +154,9 @@ def main() -> int:
     if os.environ.get("PYTHONHASHSEED") != "0":
         return subprocess.call([sys.executable, "-m", "tests.sim.run", *sys.argv[1:]], env=_environment())
     if args.worker:
-        return work(range(args.start, args.seeds, args.step), False, args.mutant, args.world_of)
+        return work(range(args.start, args.seeds, args.step), args)
     if args.seed is not None:
-        return work(range(args.seed, args.seed + 1), args.verbose, args.mutant, args.world_of)
+        return work(range(args.seed, args.seed + 1), args)
     return lead(args)
 
 

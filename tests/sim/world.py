@@ -33,6 +33,7 @@ from tests.sim.exchanges import SimExchanges
 from tests.sim.faults import Faults
 from tests.sim.loop import START_S, SimLoop
 from tests.sim.network import Network
+from tests.sim.one_book import OneBook
 from tests.sim.oracle import Key, Oracle
 from tests.sim.process import Process
 from tests.sim.trace import Trace
@@ -48,8 +49,11 @@ UNIVERSE_S = 5.0
 
 
 class World:
-    def __init__(self, loop: SimLoop, clock: Clock, seed: int, trace: Trace, bias: Bias = ANY) -> None:
-        self.bias = bias
+    def __init__(
+        self, loop: SimLoop, clock: Clock, seed: int, trace: Trace, bias: Bias = ANY, watch: OneBook | None = None
+    ) -> None:
+        """`watch` is told of what one book hears and says."""
+        self.bias, self.watch = bias, watch
         self.loop, self.clock, self.seed, self.trace = loop, clock, seed, trace
         self.dice = random.Random(seed)
         self.problems: list[str] = []
@@ -59,14 +63,14 @@ class World:
         self._links: dict[str, str] = {}
         self.draw()
         self.broker = Broker(loop, random.Random(f"{seed}:bus"))
-        self.network = Network(loop, random.Random(f"{seed}:network"), self.exchanges)
+        self.network = Network(loop, random.Random(f"{seed}:network"), self.exchanges, bias.far_s)
         self.symbols = {code: self._symbols(code) for code in self.exchanges.venues}
         """Exchange -> native -> canonical."""
         self.oracle = Oracle(loop, self.exchanges, self.symbols, self.depth, self.policy, self.fail)
         self.broker.tap = self._tap
         self.bus = SimBus(self.broker, "aggregator", self.fail)
         self.validator = Process(self, "validator", validator.main, argparse.Namespace(), self.settings)
-        self.validator.hear = self.oracle.heard
+        self.validator.hear = self._heard
         self.validator.on_start = self._validator_starts
         self.ingests = [process for code in self.exchanges.venues for process in self._collectors(code)]
         self.faults = Faults(self, random.Random(f"{seed}:faults"))
@@ -280,7 +284,14 @@ class World:
         else:
             self.loop.call_later(0.3, then)
 
+    def _heard(self, subject: str, payload: bytes) -> None:
+        if self.watch is not None:
+            self.watch.heard(subject, payload)
+        self.oracle.heard(subject, payload)
+
     def _tap(self, subject: str, payload: bytes) -> None:
+        if self.watch is not None:
+            self.watch.sent(subject, payload)
         kind = subject.split(".", 3)[2]
         if kind == "book":
             self.oracle.forgotten = self.validator.bus is not None and self.validator.bus.in_vain

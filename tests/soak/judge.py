@@ -3,6 +3,7 @@
 W   a LIVE book that differs from the truth at its own id, or time where the ids of books are not the market's
 S   a LIVE book that lacks a frame which the simulator sent longer than the budget ago
 O   revisions that do not rise within an epoch, epochs that fall
+R   a book at an id below the one before it, and nothing that announces it
 G F losses that nobody noticed, gaps without a loss (`gaps`)
 
 Where the exchange lets only the best levels be checked, deeper ones that are wrong after a frame of the market was
@@ -25,6 +26,7 @@ from tests.soak.gaps import Gaps
 from tests.soak.record import LEVELS, Life, Record, WatchedServer
 from tests.soak.trail import Trail
 from tests.support.oracle import Oracle
+from tests.support.published import ANNOUNCING, Published
 
 LIVE = pb.BookState.BOOK_STATE_LIVE
 BUDGET_S = 5.0
@@ -33,6 +35,8 @@ REPEATED_S = 7.0
 GRACE_S = 8.0
 """After the bus was away the judge itself may have missed messages until books are repeated."""
 DETECT_WITHIN_S = 30.0
+UNSAID_S = 1.0
+"""Events and books come over two subscriptions: what announces a book may be read after it."""
 WHOLE = 1 << 20
 
 Key = tuple[str, str]
@@ -75,6 +79,9 @@ class Judge(Oracle):
         self.recoveries: dict[str, list[float]] = defaultdict(list)
         """Fault -> seconds to the first LIVE message after that."""
         self.orders: dict[Key, tuple[int, int]] = {}
+        self.published: dict[Key, Published] = defaultdict(Published)
+        self._unsaid: dict[Key, tuple[float, str]] = {}
+        """Book -> when its id went back, and what is wrong with that until something announces it."""
         self.natives: dict[Key, str] = {}
         self.said: dict[Key, Said] = {}
         self.downs: dict[Key, deque[tuple[float, str]]] = defaultdict(lambda: deque(maxlen=50))
@@ -130,6 +137,8 @@ class Judge(Oracle):
         book = pb.OrderBook.FromString(payload)
         key, now = (book.exchange, book.symbol), time.monotonic()
         self._order(key, book)
+        if by_ids(key[0]) and (back := self.published[key].book(book)):
+            self._unsaid.setdefault(key, (now, f"R {key} revision {book.revision}: {back}, {time.strftime('%T')}"))
         before = self.states.get(key)
         self.states[key], said = book, Said(now)
         self.said[key] = said
@@ -154,6 +163,9 @@ class Judge(Oracle):
     def event(self, subject: str, payload: bytes) -> None:
         event = pb.BookEvent.FromString(payload)
         self.trail.event(event)
+        self.published[event.exchange, event.symbol].event(event)
+        if event.kind in ANNOUNCING:
+            self._unsaid.pop((event.exchange, event.symbol), None)
         self.gaps.event(event, self.natives.get((event.exchange, event.symbol), ""))
 
     def link(self, subject: str, payload: bytes) -> None:
@@ -242,6 +254,9 @@ class Judge(Oracle):
         """Looks for LIVE books that lag; call it a few times a second while the validator runs."""
         now = time.monotonic()
         self.gaps.settle()
+        for key in [key for key, (since_s, _) in self._unsaid.items() if now - since_s > UNSAID_S]:
+            self.wrong.append(self._unsaid.pop(key)[1])
+            self.trail.tell(self.wrong[-1], key[0], self.natives[key])
         elapsed_s, self._inspected_s = now - self._inspected_s, now
         if now < self.blind_until_s:
             self.blind_s += elapsed_s
@@ -299,8 +314,12 @@ class Judge(Oracle):
 
 def by_market_ids(book: pb.OrderBook) -> bool:
     """Whether the book's sequence is an id of the market; otherwise it is found by its time."""
-    continuity = registry.get(book.exchange).traits.continuity
-    return book.sequence > 0 and continuity in (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
+    return book.sequence > 0 and by_ids(book.exchange)
+
+
+def by_ids(code: str) -> bool:
+    """Whether the sequences of an exchange's books are ids of its markets."""
+    return registry.get(code).traits.continuity in (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
 
 
 def agreeing(life: Life, view: BookView, book: pb.OrderBook) -> int:

@@ -46,7 +46,8 @@ class Run:
         return {
             "wrong as LIVE (W)": [line for line in judge.wrong if line.startswith("W")],
             f"stale as LIVE for more than {BUDGET_S:g} s (S)": judge.stale,
-            "order of revisions and epochs (O)": [line for line in judge.wrong if not line.startswith("W")],
+            "order of revisions and epochs (O)": [line for line in judge.wrong if line[0] not in "WR"],
+            "ids that go back unannounced (R)": [line for line in judge.wrong if line.startswith("R")],
             "losses nobody noticed (G)": gaps.missed,
             "false gaps (F)": gaps.false,
             "true books contradicted by an audit or a second line (A)": gaps.doubts,

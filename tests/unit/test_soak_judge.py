@@ -222,6 +222,27 @@ def test_revisions_rise_and_epochs_do_not_fall(world: Callable[[str], World]) ->
     assert [line.split(": ")[1] for line in here.judge.wrong] == ["5/2 after 5/2", "5/9 after 6/1"]
 
 
+def test_an_id_that_goes_back_must_be_announced_within_a_second(
+    world: Callable[[str], World], clock: list[float]
+) -> None:
+    here = world("binance_spot")
+    here.step()
+    before = here.book()
+    for announced in (True, False):
+        here.step()
+        here.publish(here.book())
+        here.revision += 1
+        back = pb.OrderBook.FromString(before.SerializeToString())
+        back.revision = here.revision
+        here.publish(back)
+        if announced:
+            event = pb.BookEvent(exchange=here.code, symbol="BTC-X", kind=pb.BookEvent.KIND_RENUMBERED)
+            here.judge.event("", event.SerializeToString())
+        clock[0] += 1.1
+        here.judge.inspect()
+        assert [line[0] for line in here.judge.wrong] == ["R"] * (not announced)
+
+
 def test_detection_and_recovery_are_put_down_to_the_fault(world: Callable[[str], World]) -> None:
     here = world("binance_spot")
     here.step(3)
