@@ -5,6 +5,8 @@
    everything this process subscribed, serves and ensured is made again on it, before anyone hears of it.
 3. Each loss has a count: `dropped` (ours, before sending), `slow_dropped` (arrived faster than our handlers
    took it), `uncertain` (handed over, connection lost before the server confirmed it), `unanswered` requests.
+4. Handlers are called as the bytes are read (`nats_lean`): while they are too slow messages wait in the socket, and a
+   server that cannot get rid of them ends the connection. `slow_dropped` is of what waits in nats-py instead.
 """
 
 from __future__ import annotations
@@ -100,11 +102,10 @@ class NatsBus:
 
     async def subscribe(self, subject: str, handler: MessageHandler, *, queue: str = "") -> Subscription:
         """BusError where the server denies it."""
-
-        async def receive(message: Msg) -> None:
-            self._deliver(handler, message.subject, message.data)
-
-        return await self._add_plain(PlainSubscription(subject, queue, receive, self._plain))
+        receive = partial(self._deliver, handler)
+        return await self._add_plain(
+            PlainSubscription(subject, lambda link: link.listen(subject, receive, queue=queue), self._plain)
+        )
 
     async def serve(self, subject: str, handler: RequestHandler, *, queue: str = "") -> Subscription:
         """BusError where the server denies it."""
@@ -117,7 +118,9 @@ class NatsBus:
             self._answering += 1
             self._spawn(self._answer(handler, message))
 
-        return await self._add_plain(PlainSubscription(subject, queue, receive, self._plain))
+        return await self._add_plain(
+            PlainSubscription(subject, lambda link: link.subscribe(subject, receive, queue=queue), self._plain)
+        )
 
     async def subscribe_last(self, stream: str, subject: str, handler: MessageHandler) -> Subscription:
         """A stream that does not exist yet is waited for in the background; BusError where the server refuses.

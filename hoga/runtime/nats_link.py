@@ -26,6 +26,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from hoga.domain.errors import BusError, snippet
+from hoga.runtime.nats_lean import LeanClient
 from hoga.runtime.settings import NatsSettings
 
 PING_PERIOD_S = 1.0
@@ -33,7 +34,7 @@ PING_PATIENCE_S = 1.0
 PINGS_MISSED = 2
 CONNECT_TIMEOUT_S = 2
 CLIENT_PENDING_BYTES = 256 << 10
-"""What nats-py may hold before its `publish` waits; the bounded queue is ours, in front of it."""
+"""What nats-py may hold before more waits; the bounded queue is ours, in front of it."""
 PENDING_MESSAGES = 1 << 18
 PENDING_BYTES = 64 << 20
 """What may wait for one subscription's handler; beyond, messages are dropped and counted."""
@@ -56,6 +57,7 @@ class NatsLink:
         """Messages given to nats-py."""
         self.confirmed = 0
         """Of those, the ones that the server had before its last answer."""
+        self._lean = client if isinstance(client, LeanClient) else None
         self._user = user
         self._on_slow = on_slow
         self._on_denied = on_denied
@@ -98,6 +100,40 @@ class NatsLink:
             ),
             subject=subject,
         )
+
+    async def listen(self, subject: str, receive: Callable[[str, bytes], None], *, queue: str = "") -> NatsSubscription:
+        """As `subscribe`, for a handler that wants no replies and never raises."""
+        if self._lean is not None:
+            return await self.run(self._lean.listen(subject, queue, receive), subject=subject)
+
+        async def unpack(message: Msg) -> None:
+            receive(message.subject, message.data)
+
+        return await self.subscribe(subject, unpack, queue=queue)
+
+    @property
+    def pending_bytes(self) -> int:
+        """What nats-py holds back."""
+        return self.client.pending_data_size
+
+    def put(self, subject: str, payload: bytes) -> bool:
+        """Hands a message over at once; False where it has to wait for `hand`."""
+        if self._lean is None or self._lean.pending_data_size >= CLIENT_PENDING_BYTES:
+            return False
+        self.handed += 1
+        self._lean.put(subject, payload)
+        return True
+
+    async def room(self) -> None:
+        """Returns when `hand` need not wait."""
+        while self._lean is not None and self.alive and self._lean.pending_data_size >= CLIENT_PENDING_BYTES:
+            await self._lean.flushed()
+
+    async def hand(self, subject: str, payload: bytes) -> None:
+        """Hands a message over."""
+        if not self.put(subject, payload):
+            self.handed += 1
+            await self.client.publish(subject, payload)
 
     async def request(self, subject: str, payload: bytes, timeout_s: float) -> Msg:
         """The answer; BusError naming the subject where there is none."""
@@ -241,7 +277,7 @@ async def open_link(
     settings: NatsSettings, name: str, on_slow: Callable[[str], None], on_denied: Callable[[str], None]
 ) -> NatsLink:
     """A fresh connection; BusError saying why where there is none."""
-    client = Client()
+    client = LeanClient() if settings.lean else Client()
     link = NatsLink(client, settings.user, on_slow, on_denied)
     failure = ""
 

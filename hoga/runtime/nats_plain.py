@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from hoga.domain.errors import BusError
@@ -18,13 +17,12 @@ class PlainSubscription:
     def __init__(
         self,
         subject: str,
-        queue: str,
-        receive: Callable[[Msg], Awaitable[None]],
+        make: Callable[[NatsLink], Awaitable[NatsSubscription]],
         owner: dict[PlainSubscription, None],
     ) -> None:
+        """`make` subscribes on a link."""
         self._subject = subject
-        self._queue = queue
-        self._receive = receive
+        self._make = make
         self._owner = owner
         self._link: NatsLink | None = None
         self._subscription: NatsSubscription | None = None
@@ -34,7 +32,7 @@ class PlainSubscription:
         if self._link is link:
             return
         self._link = link
-        self._subscription = await link.subscribe(self._subject, self._receive, queue=self._queue)
+        self._subscription = await self._make(link)
         if self._ended:
             await self.unsubscribe()
 

@@ -60,6 +60,9 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     pending_bytes: Annotated[
         int, _number("bytes that may wait for the bus; beyond, messages are dropped and counted", 64 << 10, 1 << 30)
     ] = 8 << 20
+    lean: Annotated[bool, _any("a short way of our own through nats-py for plain messages; false: nats-py alone")] = (
+        True
+    )
 
     @property
     def address(self) -> str:

@@ -13,6 +13,8 @@ from hoga.testing.nats_server import NatsServer
 
 PATIENCE_S = 30.0
 """For a slow machine; nothing here takes a second of it."""
+LEAN = True
+"""Whether a bus has the short way through nats-py, where nothing else is said."""
 
 
 class Received:
@@ -65,7 +67,8 @@ class Connection:
 
 @asynccontextmanager
 async def bus_on(server: NatsServer, name: str = "test", **settings: object) -> AsyncIterator[NatsBus]:
-    bus = await connect_nats(NatsSettings(url=server.url, **settings), name=name, timeout_s=PATIENCE_S)
+    found = NatsSettings(**{"url": server.url, "lean": LEAN, **settings})
+    bus = await connect_nats(found, name=name, timeout_s=PATIENCE_S)
     try:
         yield bus
     finally:

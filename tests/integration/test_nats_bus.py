@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from nats.aio.msg import Msg
 
 from hoga.domain.errors import BusError, ConfigError
 from hoga.runtime import nats_bus, nats_link, nats_outbox
@@ -16,7 +15,14 @@ from hoga.runtime.nats_plain import PlainSubscription
 from hoga.runtime.settings import NatsSettings
 from hoga.testing.nats_server import NatsServer
 
+from . import nats_bus_support
 from .nats_bus_support import PATIENCE_S, Received, bus_on, until
+
+
+@pytest.fixture(params=[True, False], ids=["lean", "plain"], autouse=True)
+def lean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the short way through nats-py, and without."""
+    monkeypatch.setattr(nats_bus_support, "LEAN", request.param)
 
 
 @pytest.fixture
@@ -86,10 +92,7 @@ async def test_unsubscribing_while_it_is_being_made_leaves_nothing(server: NatsS
     async with bus_on(server) as bus:
         left, stays = Received(), Received()
 
-        async def receive(message: Msg) -> None:
-            left(message.subject, message.data)
-
-        plain = PlainSubscription("x", "", receive, {})
+        plain = PlainSubscription("x", lambda link: link.listen("x", left), {})
         assert bus._link is not None
         making = asyncio.create_task(plain.attach(bus._link))
         await asyncio.sleep(0)
@@ -212,7 +215,7 @@ async def test_what_our_handlers_are_too_slow_for_is_counted(
     server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(nats_link, "PENDING_MESSAGES", 10)
-    async with bus_on(server) as sender, bus_on(server) as receiver:
+    async with bus_on(server) as sender, bus_on(server, lean=False) as receiver:
         received = Received()
         await receiver.subscribe("x", received)
         for index in range(5000):

@@ -12,7 +12,14 @@ from hoga.domain.errors import BusError
 from hoga.runtime import nats_link
 from hoga.testing.nats_server import NatsServer
 
+from . import nats_bus_support
 from .nats_bus_support import PATIENCE_S, Connection, Received, bus_on
+
+
+@pytest.fixture(params=[True, False], ids=["lean", "plain"], autouse=True)
+def lean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the short way through nats-py, and without."""
+    monkeypatch.setattr(nats_bus_support, "LEAN", request.param)
 
 
 @pytest.fixture
