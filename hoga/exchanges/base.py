@@ -73,14 +73,6 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """What the client must send to stay connected. `text=None` is a websocket ping frame."""
-
-    interval_s: float
-    text: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """The exchange's documented limits, and how ingest behaves within them."""
 
@@ -170,34 +162,42 @@ class RestMatch:
 
 
 class ConnectionStrategy(ABC):
-    """How to connect, subscribe, keep alive and ask. Pure: text in, text out."""
+    """How to connect, subscribe, keep alive and ask. Pure: text in, text out; `now_ns` is the wall time at which a text
+    is sent, for exchanges that want it in their requests."""
 
     endpoints: Endpoints
     limits: Limits
-    heartbeat: Heartbeat | None = None
+    heartbeat_s: float | None = None
+    """How often the client must send `heartbeat` to stay connected; None: it need not."""
     replaces_subscription: bool = False
     """A subscribe request replaces the whole subscription of the link (and nothing can be unsubscribed)."""
     send_origin: bool = True
-    probe: str | None = None
-    """A question that the exchange answers at once (`RouteKind.ALIVE`), for links that fall silent; None: a websocket
-    ping frame."""
     acknowledges: bool = True
     """Whether a subscribe request is answered (`RouteKind.ACK`)."""
 
     @abstractmethod
     def ws_url(self, endpoints: Endpoints) -> str: ...
 
-    def greeting(self) -> list[str]:
+    def greeting(self, now_ns: int) -> list[str]:
         """Text frames to send on every new connection, before any subscription."""
         return []
 
+    def heartbeat(self, now_ns: int) -> str | None:
+        """What keeps a link connected; None: a websocket ping frame."""
+        return None
+
+    def probe(self, now_ns: int) -> str | None:
+        """A question that the exchange answers at once (`RouteKind.ALIVE`), for links that fall silent; None: a
+        websocket ping frame."""
+        return None
+
     @abstractmethod
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         """One text frame that subscribes `natives` (at most `symbols_per_request`; with
         `replaces_subscription` all that the link shall hold). ValueError when empty."""
 
     @abstractmethod
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         """One text frame that ends the subscription, or None where the exchange has no such request."""
 
     @abstractmethod

@@ -26,7 +26,7 @@ from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns, is_zero
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Level, Turnover, Update
-from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, ConnectionStrategy, DataHandler, Heartbeat, Route, RouteKind
+from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, ConnectionStrategy, DataHandler, Route, RouteKind
 from hoga.exchanges.decoding import EpochTime, check_levels, decode, json_string, raw_number
 
 _TICKETS = UUID("8f1f8f0e-5c5b-4a52-9d5e-4f3b7a2c6d10")
@@ -114,14 +114,14 @@ _tickers = msgspec.json.Decoder(list[UnitTicker])
 class UnitsStrategy(ConnectionStrategy):
     """Requests and routing; the exchanges differ in addresses, limits and the spelling of flags."""
 
-    heartbeat = Heartbeat(interval_s=5.0)
+    heartbeat_s = 5.0
     replaces_subscription = True
     acknowledges = False
     send_origin = False
     """An Origin header puts the client under a far stricter limit."""
     request_options: ClassVar[dict[str, object]] = {}
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         if not natives:
             raise ValueError("a subscription needs at least one symbol")
         codes = list(natives)
@@ -129,7 +129,7 @@ class UnitsStrategy(ConnectionStrategy):
         book = {"type": "orderbook", "codes": codes, **self.request_options}
         return msgspec.json.encode([{"ticket": ticket}, book, {"format": "DEFAULT"}]).decode()
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return None
 
     def route(self, frame: bytes) -> Route:

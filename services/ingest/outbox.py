@@ -50,19 +50,18 @@ class Outbox:
         """`last_s()` is when the last frame arrived; `on_request` is called after every subscription request sent."""
         self.writing_s: float | None = None
         """Since when a write is under way."""
-        self._heartbeat = strategy.heartbeat
-        self._probe = strategy.probe
+        self._strategy = strategy
         self._subscriptions = subscriptions
         self._probing = probing
         self._last_s = last_s
         self._on_request = on_request
         self._pacer = Pacer(strategy.limits.messages_per_s)
         self._pong: bytes | None = None
-        self._greeting = deque(strategy.greeting())
+        self._greeting = deque(strategy.greeting(time.time_ns()))
         self._messages: deque[str] = deque()
         self._put_last = False
         self._wake = asyncio.Event()
-        self._beat_due_s = time.monotonic() + self._heartbeat.interval_s if self._heartbeat else float("inf")
+        self._beat_due_s = time.monotonic() + strategy.heartbeat_s if strategy.heartbeat_s else float("inf")
 
     def pong(self, payload: bytes) -> None:
         self._pong = payload
@@ -121,14 +120,14 @@ class Outbox:
         elif self._greeting:
             await socket.send_str(self._greeting.popleft())
         elif now_s >= self._due_s() and not (self._put_last and (self._messages or self._subscriptions.has_work)):
-            asks = self._heartbeat is None or now_s >= self._probing.due_s(self._last_s())
+            asks = not self._strategy.heartbeat_s or now_s >= self._probing.due_s(self._last_s())
             await self._put(socket, now_s, asks=asks)
         elif self._messages:
             self._put_last = False
             await socket.send_str(self._messages.popleft())
         elif self._subscriptions.has_work:
             self._put_last = False
-            request = self._subscriptions.next_frame(now_s)
+            request = self._subscriptions.next_frame(now_s, time.time_ns())
             if request is not None:
                 await socket.send_str(request)
                 self._on_request()
@@ -137,12 +136,14 @@ class Outbox:
 
     async def _put(self, socket: Socket, now_s: float, *, asks: bool) -> None:
         """Sends the question, or else the heartbeat; a text of None is a ping frame."""
-        text = self._probe if asks or self._heartbeat is None else self._heartbeat.text
+        now_ns, interval_s = time.time_ns(), self._strategy.heartbeat_s
+        question, beat = self._strategy.probe(now_ns), self._strategy.heartbeat(now_ns)
+        text = question if asks or not interval_s else beat
         self._put_last = True
-        if text == self._probe:
+        if text == question:
             self._probing.asked(now_s)
-        if self._heartbeat is not None and text == self._heartbeat.text:
-            self._beat_due_s = now_s + self._heartbeat.interval_s
+        if interval_s and text == beat:
+            self._beat_due_s = now_s + interval_s
         if text is None:
             await socket.send_frame(b"", WSMsgType.PING)
         else:

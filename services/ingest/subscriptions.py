@@ -44,6 +44,19 @@ class Refusal:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request that is decided and counted; what remains is to spell it."""
+
+    natives: Sequence[str]
+    request_id: int
+    subscribes: bool
+
+    def text(self, strategy: ConnectionStrategy, now_ns: int) -> str | None:
+        spell = strategy.subscribe if self.subscribes else strategy.unsubscribe
+        return spell(self.natives, self.request_id, now_ns)
+
+
 class Subscriptions:
     """The subscription of one link. Times are seconds of any one monotonic clock."""
 
@@ -85,7 +98,7 @@ class Subscriptions:
         """Drops and takes again one subscription; False where the exchange has no way to do so."""
         if native not in self._wanted:
             return False
-        if not self._strategy.replaces_subscription and self._strategy.unsubscribe([native], 1) is None:
+        if not self._strategy.replaces_subscription and self._strategy.unsubscribe([native], 1, 0) is None:
             return False
         self._refusals.remove(native)
         self._renewals[native] = None
@@ -120,8 +133,13 @@ class Subscriptions:
 
     # --- requests out
 
-    def next_frame(self, now_s: float) -> str | None:
-        """The next request to send, or None while there is nothing to ask, or none may be sent."""
+    def next_frame(self, now_s: float, now_ns: int) -> str | None:
+        """The next request to send, or None while there is nothing to ask, or none may be sent; `now_ns` is wall time,
+        for the text of the request."""
+        asked = self._next(now_s)
+        return None if asked is None else asked.text(self._strategy, now_ns)
+
+    def _next(self, now_s: float) -> Ask | None:
         self._hold(now_s)
         if self._renewals:
             return self._renew(now_s)
@@ -134,9 +152,9 @@ class Subscriptions:
                 return self._subscribe(replace(tried, natives=natives), now_s)
         if not self._dirty:
             return None
-        frame = self._replace(now_s) if self._strategy.replaces_subscription else self._difference(now_s)
-        self._dirty = frame is not None and bool(self._new() or self._old())
-        return frame
+        asked = self._replace(now_s) if self._strategy.replaces_subscription else self._difference(now_s)
+        self._dirty = asked is not None and bool(self._new() or self._old())
+        return asked
 
     @property
     def has_work(self) -> bool:
@@ -149,7 +167,7 @@ class Subscriptions:
         self._renewals = {native: None for native in asked if native not in self._held}
         self._spent = not self._budget.allows(now_s)
 
-    def _renew(self, now_s: float) -> str | None:
+    def _renew(self, now_s: float) -> Ask | None:
         whole = self._strategy.replaces_subscription
         limit = len(self._renewals) if whole else self._strategy.limits.symbols_per_request
         batch = list(self._renewals)[:limit]
@@ -160,10 +178,10 @@ class Subscriptions:
         self._dirty = True
         if whole or not natives:
             self._forget(natives)
-            return self.next_frame(now_s)
+            return self._next(now_s)
         return self._unsubscribe(natives, now_s)
 
-    def _replace(self, now_s: float) -> str | None:
+    def _replace(self, now_s: float) -> Ask | None:
         natives = tuple(native for native in self._wanted if native not in self._refusals)
         if not natives or self._asked.keys() == set(natives):
             return None
@@ -171,7 +189,7 @@ class Subscriptions:
         self._requests.clear()
         return self._subscribe(Try(natives, self._requests.answers), now_s)
 
-    def _difference(self, now_s: float) -> str | None:
+    def _difference(self, now_s: float) -> Ask | None:
         limits = self._strategy.limits
         new, old = self._new(), self._old()
         batch = new[: limits.symbols_per_request]
@@ -179,8 +197,8 @@ class Subscriptions:
             return self._subscribe(Try(tuple(batch), self._requests.answers), now_s)
         if not old:
             return None
-        frame = self._unsubscribe(old[: limits.symbols_per_request], now_s)
-        return frame if frame is not None else self._difference(now_s)
+        asked = self._unsubscribe(old[: limits.symbols_per_request], now_s)
+        return asked if asked is not None else self._difference(now_s)
 
     def _new(self) -> list[str]:
         waiting = {native for tried in (*self._again, *(late for late, _ in self._later)) for native in tried.natives}
@@ -190,17 +208,17 @@ class Subscriptions:
     def _old(self) -> list[str]:
         return [native for native in self._asked if native not in self._wanted]
 
-    def _subscribe(self, tried: Try, now_s: float) -> str:
+    def _subscribe(self, tried: Try, now_s: float) -> Ask:
         self._budget.take(now_s)
         self._asked.update(dict.fromkeys(tried.natives, now_s))
-        return self._strategy.subscribe(tried.natives, self._requests.add(tried, now_s, subscribes=True))
+        return Ask(tried.natives, self._requests.add(tried, now_s, subscribes=True), subscribes=True)
 
-    def _unsubscribe(self, natives: list[str], now_s: float) -> str | None:
+    def _unsubscribe(self, natives: list[str], now_s: float) -> Ask | None:
         self._forget(natives)
-        if self._strategy.unsubscribe(natives, 1) is None:
+        if self._strategy.unsubscribe(natives, 1, 0) is None:
             return None
         self._budget.take(now_s)
-        return self._strategy.unsubscribe(natives, self._requests.add(Try(tuple(natives)), now_s, subscribes=False))
+        return Ask(natives, self._requests.add(Try(tuple(natives)), now_s, subscribes=False), subscribes=False)
 
     def _forget(self, natives: Iterable[str]) -> None:
         for native in natives:

@@ -95,10 +95,10 @@ class TestEveryExchange:
 
     def test_refuses_an_empty_subscription(self, exchange: Exchange, samples: Samples) -> None:
         with pytest.raises(ValueError, match="at least one symbol"):
-            exchange.strategy.subscribe([], 1)
+            exchange.strategy.subscribe([], 1, 0)
 
     def test_subscribes_what_it_is_asked_for(self, exchange: Exchange, samples: Samples) -> None:
-        text = exchange.strategy.subscribe([samples.native], 5)
+        text = exchange.strategy.subscribe([samples.native], 5, 0)
         json.loads(text)
         assert samples.native.lower() in text.lower()
 
@@ -124,9 +124,7 @@ class TestEveryExchange:
         assert exchange.korean_name
         assert exchange.limits.symbols_per_link >= 1
         assert exchange.limits.messages_per_s > 0
-        assert exchange.strategy.heartbeat is None or (
-            exchange.limits.idle_timeout_s > exchange.strategy.heartbeat.interval_s
-        )
+        assert exchange.strategy.heartbeat_s is None or (exchange.limits.idle_timeout_s > exchange.strategy.heartbeat_s)
 
     def test_damaged_frames_are_frame_errors_or_valid(self, exchange: Exchange, samples: Samples) -> None:
         """Every frame with bytes changed, cut or doubled: parsed, or refused as a FrameError, never anything else."""

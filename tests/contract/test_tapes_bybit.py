@@ -44,7 +44,7 @@ def record(code: str, *, turns: int = 60, restart_at: int = -1) -> Records:
 
     note("http", emulator.rest(call).body, exchange.strategy.endpoints.rest + request.path)
     note("connect", None, url)
-    subscription = exchange.strategy.subscribe(natives, 1)
+    subscription = exchange.strategy.subscribe(natives, 1, 0)
     note("send", subscription, url)
     for frame in line.say(subscription):
         note("recv", frame)

@@ -72,7 +72,7 @@ class Taping:
         for name in names:
             self.links[name] = self.desk.connect(name)
             self._note("connect", name, None)
-            self.say(name, *COINBASE.strategy.greeting(), COINBASE.strategy.subscribe(NATIVES, 1))
+            self.say(name, *COINBASE.strategy.greeting(0), COINBASE.strategy.subscribe(NATIVES, 1, 0))
 
     def say(self, name: str, *texts: str | None) -> None:
         for text in texts:
@@ -151,7 +151,7 @@ def test_a_fresh_subscription_heals_what_a_loss_broke(tmp_path: Path) -> None:
     taping.run(30)
     assert {keeper.state for keeper in taping.replay().shelf.keepers.values()} == {State.GAPPED}
     for native in NATIVES:
-        taping.say("one", COINBASE.strategy.unsubscribe([native], 2), COINBASE.strategy.subscribe([native], 3))
+        taping.say("one", COINBASE.strategy.unsubscribe([native], 2, 0), COINBASE.strategy.subscribe([native], 3, 0))
     taping.run(30)
     check_true(taping.replay(), taping.desk)
 

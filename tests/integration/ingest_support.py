@@ -20,7 +20,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from hoga.exchanges import upbit
-from hoga.exchanges.base import Continuity, Exchange, Heartbeat, Limits
+from hoga.exchanges.base import Continuity, Exchange, Limits
 from hoga.exchanges.binance import future
 from hoga.runtime.config import ExchangeSettings, IngestSettings, Settings
 from hoga.testing.fake_bus import FakeBus
@@ -39,6 +39,11 @@ LIMITS = Limits(
     rest_weight_per_minute=6000,
 )
 FAST = IngestSettings(backoff_min_s=0.01, backoff_max_s=0.1, overlap_s=0.2, connect_timeout_s=5.0, heartbeat_s=0.1)
+
+
+def beating(every_s: float, text: str | None = None) -> dict[str, Any]:
+    """A strategy's heartbeat; a text of None is a ping frame."""
+    return {"heartbeat_s": every_s, "heartbeat": lambda _self, _now_ns: text}
 
 
 class Connection:
@@ -115,7 +120,6 @@ class Venue:
     def exchange(
         self,
         *,
-        heartbeat: Heartbeat | None = None,
         own: dict[str, Any] | None = None,
         continuity: Continuity | None = None,
         **limits: Any,
@@ -123,7 +127,7 @@ class Venue:
         """The exchange to collect; `limits` override LIMITS, `own` the strategy, `continuity` what it can prove."""
         base = upbit.EXCHANGE if self.units else future.EXCHANGE
         chosen = replace(LIMITS, **limits)
-        names = {"limits": chosen, "heartbeat": heartbeat, **(own or {})}
+        names = {"limits": chosen, "heartbeat_s": None, **(own or {})}
         strategy = type("Strategy", (type(base.strategy),), names)()
         if continuity is None:
             return replace(base, strategy=strategy)

@@ -8,11 +8,10 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from hoga.exchanges.base import Heartbeat
 from hoga.wire import pb, subjects
 from services.ingest.connector import ExchangeConnector
 from services.ingest.line import Patience
-from tests.integration.ingest_support import FAST, Venue, collecting, natives_of, symbols_of, until
+from tests.integration.ingest_support import FAST, Venue, beating, collecting, natives_of, symbols_of, until
 
 QUICK = Patience(connect_s=5.0, ack_s=0.1, look_s=0.05, settle_s=5.0, first_frame_s=0.1)
 
@@ -78,14 +77,14 @@ async def test_a_ping_is_answered_with_its_own_payload(venue):
 
 
 async def test_heartbeats_go_out_as_text_or_as_ping(venue):
-    for heartbeat in (Heartbeat(0.02, '{"method":"LIST_SUBSCRIPTIONS","id":0}'), Heartbeat(0.02)):
-        async with collecting(venue, ["C000-USDT"], exchange=venue.exchange(heartbeat=heartbeat)):
+    for beat in ('{"method":"LIST_SUBSCRIPTIONS","id":0}', None):
+        async with collecting(venue, ["C000-USDT"], exchange=venue.exchange(own=beating(0.02, beat))):
             connection = venue.live[0]
-            if heartbeat.text is None:
+            if beat is None:
                 await until(lambda: len(connection.pings) >= 3)  # noqa: B023
             else:
                 texts = connection.texts
-                await until(lambda: sum(text == heartbeat.text for _, text in texts) >= 3)  # noqa: B023
+                await until(lambda: sum(text == beat for _, text in texts) >= 3)  # noqa: B023
 
 
 async def test_one_refused_symbol_costs_no_other(venue, caplog):

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from hoga.exchanges.base import Heartbeat
 from services.ingest.connector import ExchangeConnector
 from services.ingest.line import BELIEVED, Patience
 from services.ingest.link import LATE_S
 from services.ingest.reader import PAUSED_NS
-from tests.integration.ingest_support import Connection, Venue, collecting, natives_of, until
+from tests.integration.ingest_support import Connection, Venue, beating, collecting, natives_of, until
 
 QUICK = Patience(connect_s=5.0, look_s=0.1, settle_s=5.0, quiet_s=0.1, answer_s=0.4)
 NEVER_S = 3600.0
@@ -40,7 +39,7 @@ def proven(connector: ExchangeConnector) -> bool:
 
 @pytest.mark.parametrize("question", [None, QUESTION])
 async def test_a_link_that_has_answered_and_falls_silent_is_replaced(venue, question):
-    exchange = venue.exchange(own={"probe": question}, idle_timeout_s=NEVER_S)
+    exchange = venue.exchange(own={"probe": lambda _self, _now_ns: question}, idle_timeout_s=NEVER_S)
     async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
         slot, first = only_slot(connector), venue.live[0]
         await until(lambda: proven(connector))
@@ -83,7 +82,7 @@ async def test_after_a_standstill_of_our_own_the_old_frames_are_not_read(venue):
 
 
 async def test_a_write_that_hangs_holds_up_neither_the_watchdog_nor_the_close(venue):
-    exchange = venue.exchange(idle_timeout_s=NEVER_S, heartbeat=Heartbeat(NEVER_S))
+    exchange = venue.exchange(idle_timeout_s=NEVER_S, own=beating(NEVER_S))
     async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
         slot = only_slot(connector)
         link = slot.link
@@ -201,7 +200,7 @@ async def test_a_pause_of_our_own_is_held_against_no_link(venue):
 
 async def test_every_connection_is_greeted_first(venue):
     hello = ['{"method":"HELLO","id":90}', '{"method":"AND","id":91}']
-    exchange = venue.exchange(own={"greeting": lambda _self: list(hello)})
+    exchange = venue.exchange(own={"greeting": lambda _self, _now_ns: list(hello)})
     async with collecting(venue, ["C000-USDT"], exchange=exchange, patience=QUICK) as connector:
         venue.live[0].reset()
         await until(lambda: only_slot(connector).reconnects["lost"] == 1 and only_slot(connector).ready)

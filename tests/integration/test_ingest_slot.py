@@ -9,13 +9,12 @@ import time
 import pytest
 from aiohttp import web
 
-from hoga.exchanges.base import Heartbeat
 from hoga.runtime.logs import RateLimited
 from hoga.testing.fake_bus import FakeBus
 from hoga.wire import pb
 from services.ingest.connector import ExchangeConnector
 from services.ingest.line import Patience
-from tests.integration.ingest_support import FAST, Recorder, Venue, collecting, natives_of, symbols_of, until
+from tests.integration.ingest_support import FAST, Recorder, Venue, beating, collecting, natives_of, symbols_of, until
 
 CODE = "binance_future"
 PATIENCE = Patience(connect_s=5.0, look_s=0.05, settle_s=5.0)
@@ -67,7 +66,7 @@ def check_link_seqs(frames: list[pb.RawFrame]) -> None:
 @pytest.mark.parametrize("fault", ["reset", "cut", "close", "silence"])
 async def test_a_lost_link_is_replaced_and_says_why(venue, fault):
     bus, slots = FakeBus(), []
-    exchange = venue.exchange(idle_timeout_s=0.5, heartbeat=Heartbeat(0.05))
+    exchange = venue.exchange(idle_timeout_s=0.5, own=beating(0.05))
     recorder = Recorder(bus, CODE)
     connector = ExchangeConnector(
         exchange, venue.settings(), publish=bus.publish, patience=PATIENCE, on_status=slots.append

@@ -171,7 +171,7 @@ async def follow(code: str, simulator: SimulatorServer, http: aiohttp.ClientSess
     checked = dict.fromkeys(natives, 0)
     url = exchange.strategy.ws_url(Endpoints(ws=f"ws{simulator.url[4:]}/{code}", rest=""))
     async with asyncio.timeout(WAIT_S), http.ws_connect(url, max_msg_size=1 << 25) as ws:
-        for frame in [*exchange.strategy.greeting(), exchange.strategy.subscribe(natives, 1)]:
+        for frame in [*exchange.strategy.greeting(0), exchange.strategy.subscribe(natives, 1, 0)]:
             await ws.send_str(frame)
         while min(checked.values()) < 15:
             data = (await ws.receive()).data

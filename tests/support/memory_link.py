@@ -111,7 +111,7 @@ class Client:
         self.venue.attach(self.link)
         self.raw: list[bytes] = []
         self.closed = False
-        for frame in self.exchange.strategy.greeting():
+        for frame in self.exchange.strategy.greeting(0):
             self.say(frame)
 
     def say(self, text: str) -> None:
@@ -119,7 +119,7 @@ class Client:
         self.hear()
 
     def subscribe(self, *natives: str) -> None:
-        self.say(self.exchange.strategy.subscribe(natives, 1))
+        self.say(self.exchange.strategy.subscribe(natives, 1, 0))
 
     def hear(self) -> None:
         self.venue.flush_link(self.link)

@@ -108,11 +108,12 @@ class _Recorder:
         self._note("connect", None, url)
         size = len(self.natives) if strategy.replaces_subscription else self.exchange.limits.symbols_per_request
         chunks = [self.natives[start : start + size] for start in range(0, len(self.natives), size)]
-        frames = [*strategy.greeting(), *(strategy.subscribe(chunk, n) for n, chunk in enumerate(chunks, start=1))]
-        for place, frame in enumerate(frames):
+        now_ns = self._now_ns()
+        asked = (strategy.subscribe(chunk, n, now_ns) for n, chunk in enumerate(chunks, start=1))
+        for place, frame in enumerate([*strategy.greeting(now_ns), *asked]):
             self._later(place / self.exchange.limits.messages_per_s, lambda frame=frame: self.say(frame))
-        if strategy.heartbeat is not None:
-            self._later(strategy.heartbeat.interval_s, self._beat)
+        if strategy.heartbeat_s is not None:
+            self._later(strategy.heartbeat_s, self._beat)
 
     def say(self, frame: str) -> None:
         self._note("send", frame)
@@ -161,19 +162,23 @@ class _Recorder:
                 self._later(_SNAPSHOT_AFTER_S, lambda request=request: self.get(request))
 
     def _beat(self) -> None:
-        heartbeat = self.exchange.strategy.heartbeat
-        assert heartbeat is not None
-        if heartbeat.text is None:
+        strategy = self.exchange.strategy
+        assert strategy.heartbeat_s is not None
+        text = strategy.heartbeat(self._now_ns())
+        if text is None:
             self.venue.pinged(self.link, b"")
             self.venue.flush_link(self.link)
         else:
-            self.say(heartbeat.text)
-        self._later(heartbeat.interval_s, self._beat)
+            self.say(text)
+        self._later(strategy.heartbeat_s, self._beat)
+
+    def _now_ns(self) -> int:
+        return self.world.now().wall_ns
 
     def _later(self, delay_s: float, deed: Callable[[], None]) -> None:
         heapq.heappush(self._todo, (self.clock.ns + int(delay_s * 1e9), next(self._order), deed))
 
     def _note(self, kind: str, data: str | None, url: str | None = None) -> None:
-        now_ns = self.world.now().wall_ns
+        now_ns = self._now_ns()
         conn = "rest" if kind == "http" else f"c{self.links}"
         self.records.append({"kind": kind, "ts_ns": now_ns, "conn": conn, "url": url, "data": data})

@@ -49,7 +49,7 @@ def test_every_book_that_is_spoken_is_read_back_level_by_level(code: str, seed: 
     """A book by the handler, one by the documents and the market's best 200 agree after every frame."""
     exchange, market, line = link(code, seed=seed)
     natives = [listing.native for listing in market.listings()]
-    line.say(exchange.strategy.subscribe(natives, 7))
+    line.say(exchange.strategy.subscribe(natives, 7, 0))
     for turn in range(120):
         line.step(natives[turn % len(natives)])
     books: dict[str, Book] = {}
@@ -155,7 +155,7 @@ def test_the_book_comes_before_the_word_for_contracts_and_after_it_for_spot() ->
         ("bybit_future", [RouteKind.BOOK, RouteKind.ACK], ""),
     ):
         exchange, _, line = link(code)
-        frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 31))
+        frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 31, 0))
         assert [exchange.strategy.route(frame).kind for frame in frames] == kinds
         ack = json.loads(frames[kinds.index(RouteKind.ACK)])
         assert (ack["success"], ack["ret_msg"], ack["req_id"], ack["op"]) == (True, word, "31", "subscribe")
@@ -166,13 +166,13 @@ def test_the_book_comes_before_the_word_for_contracts_and_after_it_for_spot() ->
 def test_subscribing_again_brings_the_present_book(code: str) -> None:
     """What heals a gap: unsubscribe, subscribe."""
     exchange, market, line = link(code)
-    line.say(exchange.strategy.subscribe(["BTCUSDT"], 1))
+    line.say(exchange.strategy.subscribe(["BTCUSDT"], 1, 0))
     line.step("BTCUSDT")
-    (gone,) = line.say(exchange.strategy.unsubscribe(["BTCUSDT"], 2) or "")
+    (gone,) = line.say(exchange.strategy.unsubscribe(["BTCUSDT"], 2, 0) or "")
     assert (exchange.strategy.route(gone).kind, exchange.strategy.route(gone).request_id) == (RouteKind.ACK, 2)
     assert line.session.topics == frozenset()
     assert line.step("BTCUSDT") == []
-    frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 3))
+    frames = line.say(exchange.strategy.subscribe(["BTCUSDT"], 3, 0))
     (book,) = [frame for frame in frames if exchange.strategy.route(frame).kind is RouteKind.BOOK]
     (update,) = exchange.handler.parse(book)
     assert (update.snapshot, update.seq) == (True, market.seq["BTCUSDT"])
@@ -240,8 +240,7 @@ def test_what_is_no_request_is_refused_and_the_link_lives_on(code: str, text: st
 @both
 def test_a_ping_is_answered_at_once(code: str) -> None:
     exchange, _, line = link(code)
-    assert exchange.strategy.probe is not None
-    (pong,) = line.say(exchange.strategy.probe)
+    (pong,) = line.say(exchange.strategy.probe(0) or "")
     assert exchange.strategy.route(pong).kind is RouteKind.ALIVE
     message = json.loads(pong)
     assert (message["success"], message["ret_msg"], message["op"]) == (True, "pong", "ping")
@@ -273,11 +272,11 @@ def test_the_names_of_a_links_topics_fit_into_21_000_characters() -> None:
 def test_a_client_that_says_nothing_is_cut_after_ten_minutes(code: str) -> None:
     exchange, _, line = link(code)
     line.say(subscribe("orderbook.200.BTCUSDT"))
-    assert exchange.strategy.heartbeat is not None
+    assert exchange.strategy.heartbeat_s is not None
     for _ in range(60):
-        line.now_s += exchange.strategy.heartbeat.interval_s
+        line.now_s += exchange.strategy.heartbeat_s
         assert line.session.tick(line.stamp) == []
-        line.say(exchange.strategy.heartbeat.text or "")
+        line.say(exchange.strategy.heartbeat(0) or "")
     line.now_s += 599
     assert line.session.tick(line.stamp) == []
     line.now_s += 2

@@ -21,7 +21,7 @@ from tests.support.naive_coinbase import NaiveConnection
 
 COINBASE = registry.get("coinbase")
 STRATEGY, HANDLER = COINBASE.strategy, COINBASE.handler
-(HEARTBEATS,) = STRATEGY.greeting()
+(HEARTBEATS,) = STRATEGY.greeting(0)
 API = "/api/v3/brokerage/market"
 
 
@@ -58,7 +58,7 @@ def test_the_live_half_and_the_emulator_understand_each_other() -> None:
     link, naive = desk.connect(), NaiveConnection()
     natives = ["BTC-USD", "ETH-USD", "ETH-BTC"]
     desk.say(link, HEARTBEATS)
-    desk.say(link, STRATEGY.subscribe(natives, 1))
+    desk.say(link, STRATEGY.subscribe(natives, 1, 0))
     books = {native: Book() for native in natives}
     kinds: dict[RouteKind, int] = {}
     read = last = 0
@@ -103,7 +103,7 @@ def test_any_lost_frame_shows_at_the_very_next_one() -> None:
     desk = Desk()
     link = desk.connect()
     desk.say(link, HEARTBEATS)
-    desk.say(link, STRATEGY.subscribe(["BTC-USD", "ETH-USD"], 1))
+    desk.say(link, STRATEGY.subscribe(["BTC-USD", "ETH-USD"], 1, 0))
     for turn in range(60):
         desk.now_s += 0.1
         native = ("BTC-USD", "ETH-USD")[turn % 2]
@@ -119,11 +119,11 @@ def test_any_lost_frame_shows_at_the_very_next_one() -> None:
 def test_every_link_counts_for_itself() -> None:
     desk = Desk()
     early, late = desk.connect("a"), desk.connect("b")
-    assert len(desk.say(early, STRATEGY.subscribe(["BTC-USD"], 1))) == 2
+    assert len(desk.say(early, STRATEGY.subscribe(["BTC-USD"], 1, 0))) == 2
     for _ in range(5):
         early.publish("BTC-USD", desk.market.step("BTC-USD"))
     desk.say(late, HEARTBEATS)
-    desk.say(late, STRATEGY.subscribe(["BTC-USD"], 1))
+    desk.say(late, STRATEGY.subscribe(["BTC-USD"], 1, 0))
     change = desk.market.step("BTC-USD")
     for link in (early, late):
         link.publish("BTC-USD", change)
@@ -141,28 +141,28 @@ def test_data_comes_before_the_answer_and_the_answer_lists_all() -> None:
     link = desk.connect()
     (greeted,) = desk.say(link, HEARTBEATS)
     assert json.loads(greeted)["events"] == [{"subscriptions": {"heartbeats": ["heartbeats"]}}]
-    bitcoin, first_answer = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1))
+    bitcoin, first_answer = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1, 0))
     assert json.loads(bitcoin)["events"][0]["type"] == "snapshot"
     assert STRATEGY.route(first_answer).symbols == ("BTC-USD",)
-    ether, second_answer = desk.say(link, STRATEGY.subscribe(["ETH-USD", "BTC-USD"], 2))
+    ether, second_answer = desk.say(link, STRATEGY.subscribe(["ETH-USD", "BTC-USD"], 2, 0))
     assert json.loads(ether)["events"][0]["product_id"] == "ETH-USD", "no second snapshot of what runs already"
     assert STRATEGY.route(second_answer).symbols == ("BTC-USD", "ETH-USD")
     assert {topic.native for topic in link.session.topics} == {"BTC-USD", "ETH-USD"}
-    ended = STRATEGY.unsubscribe(["BTC-USD"], 3)
+    ended = STRATEGY.unsubscribe(["BTC-USD"], 3, 0)
     assert ended is not None
     (third_answer,) = desk.say(link, ended)
     assert STRATEGY.route(third_answer).symbols == ("ETH-USD",)
     (fourth_answer,) = desk.say(link, ask("unsubscribe", "level2"))
     assert json.loads(fourth_answer)["events"] == [{"subscriptions": {"heartbeats": ["heartbeats"]}}]
     assert link.session.topics == frozenset()
-    again = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 4))[0]
+    again = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 4, 0))[0]
     assert json.loads(again)["events"][0]["type"] == "snapshot", "a subscription that was ended begins anew"
 
 
 def test_the_first_frame_is_the_whole_book_and_frames_are_spelled_as_recorded() -> None:
     desk = Desk()
     link = desk.connect()
-    snapshot, _ = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1))
+    snapshot, _ = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1, 0))
     link.publish("BTC-USD", Change(5, 5, 4, START_MS + 60_000, [(7_885_605, 0)], [(7_885_600, 801_158)]))
     body, update = json.loads(snapshot), json.loads(link.frames[-1])
     assert list(body) == ["channel", "client_id", "timestamp", "sequence_num", "events"]
@@ -182,12 +182,12 @@ def test_the_first_frame_is_the_whole_book_and_frames_are_spelled_as_recorded() 
 def test_an_alias_brings_the_data_of_the_other_name() -> None:
     desk = Desk()
     link = desk.connect()
-    snapshot, answer = desk.say(link, STRATEGY.subscribe(["BTC-USDC"], 1))
+    snapshot, answer = desk.say(link, STRATEGY.subscribe(["BTC-USDC"], 1, 0))
     assert STRATEGY.route(answer).symbols == ("BTC-USDC",)
     assert STRATEGY.route(snapshot).symbols == ("BTC-USD",)
-    own, _ = desk.say(link, STRATEGY.subscribe(["USDT-USDC"], 2))
+    own, _ = desk.say(link, STRATEGY.subscribe(["USDT-USDC"], 2, 0))
     assert STRATEGY.route(own).symbols == ("USDT-USDC",), "a USDC market with a book of its own is no alias"
-    both, _ = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 3))
+    both, _ = desk.say(link, STRATEGY.subscribe(["BTC-USD"], 3, 0))
     assert STRATEGY.route(both).symbols == ("BTC-USD",)
     before = len(link.frames)
     link.publish("BTC-USD", desk.market.step("BTC-USD"))
@@ -197,7 +197,7 @@ def test_an_alias_brings_the_data_of_the_other_name() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (STRATEGY.subscribe(["BTC-USD", "NO-PE"], 1), "failure to subscribe"),
+        (STRATEGY.subscribe(["BTC-USD", "NO-PE"], 1, 0), "failure to subscribe"),
         (ask("subscribe", "level2"), "failure to subscribe"),
         (ask("subscribe", "level3", "BTC-USD"), "authentication failure"),
         (ask("subscribe", "user"), "authentication failure"),
@@ -258,7 +258,7 @@ def test_without_heartbeats_a_quiet_link_is_closed_between_60_and_90_seconds() -
     quiet, beating, busy = desk.connect(), desk.connect(), desk.connect()
     desk.say(beating, HEARTBEATS)
     for link in (quiet, beating, busy):
-        desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1))
+        desk.say(link, STRATEGY.subscribe(["BTC-USD"], 1, 0))
     began = desk.now_s
     for second in range(120):
         desk.now_s += 1.0

@@ -186,7 +186,7 @@ def test_a_link_opens_with_the_status_then_answers_each_symbol_by_itself() -> No
     (status,) = line.wait(0.02)
     assert (status["channel"], status["data"][0]["system"]) == ("status", "online")
     assert line.wait(0.02) == []
-    answers = line.say(KRAKEN.strategy.subscribe(["BTC/USD", "XYZ/USD", "DOGE/USD"], 9))
+    answers = line.say(KRAKEN.strategy.subscribe(["BTC/USD", "XYZ/USD", "DOGE/USD"], 9, 0))
     ack, first, refusal, *_ = answers
     assert ack["result"] == {"channel": "book", "depth": 100, "snapshot": True, "symbol": "BTC/USD"}
     assert (ack["success"], ack["req_id"], ack["method"]) == (True, 9, "subscribe")
@@ -204,7 +204,7 @@ def test_a_link_opens_with_the_status_then_answers_each_symbol_by_itself() -> No
         (RouteKind.BOOK, ("DOGE/USD",)),
     ]
     assert {route.request_id for route in routes if route.kind in (RouteKind.ACK, RouteKind.REFUSED)} == {9}
-    (ended,) = line.say(KRAKEN.strategy.unsubscribe(["BTC/USD"], 10) or "")
+    (ended,) = line.say(KRAKEN.strategy.unsubscribe(["BTC/USD"], 10, 0) or "")
     assert (ended["method"], ended["success"], ended["req_id"]) == ("unsubscribe", True, 10)
     assert line.session.topics == {Topic("DOGE/USD", "100")}
 
@@ -220,7 +220,7 @@ def test_a_request_that_comes_before_the_first_tick_is_answered_after_the_status
 def test_ping_is_answered_and_routed_as_alive() -> None:
     line = Line()
     line.wait(0)
-    (pong,) = line.say(KRAKEN.strategy.probe or "")
+    (pong,) = line.say(KRAKEN.strategy.probe(0) or "")
     assert pong["method"] == "pong"
     assert KRAKEN.strategy.route(line.frames[-1].encode()).kind is RouteKind.ALIVE
     (pong,) = line.say({"method": "ping", "req_id": 3})

@@ -160,7 +160,7 @@ class Stage:
 
     def subscribe(self, *natives: str) -> Session:
         session = self.open()
-        self.say(session, self.exchange.strategy.subscribe(natives, 1))
+        self.say(session, self.exchange.strategy.subscribe(natives, 1, 0))
         return session
 
     def emit(self, session: Session, native: str) -> bytes:
@@ -236,11 +236,11 @@ def test_a_lost_frame_is_noticed_at_the_next_and_a_fresh_subscription_heals_it(c
             stage.wishes += [action for action in actions if isinstance(action, Resubscribe)]
         assert stage.now_s < 1060
     strategy = stage.exchange.strategy
-    given_up = strategy.unsubscribe([native], 2)
+    given_up = strategy.unsubscribe([native], 2, 0)
     assert given_up is not None
     stage.say(session, given_up)
     assert session.topics == frozenset()
-    stage.say(session, strategy.subscribe([native], 3))
+    stage.say(session, strategy.subscribe([native], 3, 0))
     stage.check(native)
     stage.hear(stage.emit(session, native))
     stage.check(native)
@@ -393,14 +393,14 @@ def test_requests_are_refused_by_code(message: object, code: str) -> None:
 def test_a_second_subscription_of_the_same_is_acknowledged_without_another_first_frame() -> None:
     stage = Stage("okx_spot")
     session = stage.subscribe("BTC-USDT")
-    again = stage.say(session, stage.exchange.strategy.subscribe(["BTC-USDT"], 2))
+    again = stage.say(session, stage.exchange.strategy.subscribe(["BTC-USDT"], 2, 0))
     assert text(again)["event"] == "subscribe"
 
 
 def test_too_many_requests_in_an_hour_are_refused_and_pings_do_not_count() -> None:
     stage = Stage("okx_spot")
     session = stage.open()
-    request = stage.exchange.strategy.subscribe(["BTC-USDT"], 1)
+    request = stage.exchange.strategy.subscribe(["BTC-USDT"], 1, 0)
     for _ in range(480):
         stage.say(session, request)
         stage.say(session, "ping")

@@ -155,14 +155,14 @@ def test_requests_are_as_documented(exchange: registry.Exchange) -> None:
     strategy = exchange.strategy
     topics = ["orderbook.200.BTCUSDT", "orderbook.200.ETHUSDT"]
     for op, text in (
-        ("subscribe", strategy.subscribe(["BTCUSDT", "ETHUSDT"], 12)),
-        ("unsubscribe", strategy.unsubscribe(["BTCUSDT", "ETHUSDT"], 12)),
+        ("subscribe", strategy.subscribe(["BTCUSDT", "ETHUSDT"], 12, 0)),
+        ("unsubscribe", strategy.unsubscribe(["BTCUSDT", "ETHUSDT"], 12, 0)),
     ):
         assert json.loads(text or "") == {"req_id": "12", "op": op, "args": topics}
-    assert strategy.heartbeat is not None
-    assert json.loads(strategy.heartbeat.text or "") == json.loads(strategy.probe or "") == {"op": "ping"}
+    assert strategy.heartbeat_s is not None
+    assert json.loads(strategy.heartbeat(0) or "") == json.loads(strategy.probe(0) or "") == {"op": "ping"}
     with pytest.raises(ValueError, match="at least one symbol"):
-        strategy.unsubscribe([], 1)
+        strategy.unsubscribe([], 1, 0)
 
 
 def test_the_two_markets_have_an_address_each() -> None:

@@ -50,20 +50,20 @@ def huge() -> bytes:
 
 
 def test_asks_in_the_documented_words() -> None:
-    assert [json.loads(text) for text in STRATEGY.greeting()] == [{"type": "subscribe", "channel": "heartbeats"}]
+    assert [json.loads(text) for text in STRATEGY.greeting(0)] == [{"type": "subscribe", "channel": "heartbeats"}]
     wanted = {"product_ids": ["BTC-USD", "ETH-USD"], "channel": "level2"}
-    assert json.loads(STRATEGY.subscribe(["BTC-USD", "ETH-USD"], 3)) == {"type": "subscribe"} | wanted
-    ended = STRATEGY.unsubscribe(["BTC-USD", "ETH-USD"], 3)
+    assert json.loads(STRATEGY.subscribe(["BTC-USD", "ETH-USD"], 3, 0)) == {"type": "subscribe"} | wanted
+    ended = STRATEGY.unsubscribe(["BTC-USD", "ETH-USD"], 3, 0)
     assert ended is not None
     assert json.loads(ended) == {"type": "unsubscribe"} | wanted
     with pytest.raises(ValueError, match="at least one symbol"):
-        STRATEGY.unsubscribe([], 1)  # it would end the whole channel
+        STRATEGY.unsubscribe([], 1, 0)  # it would end the whole channel
 
 
 def test_stays_within_what_is_documented() -> None:
     limits = COINBASE.limits
     assert limits.messages_per_s <= 8
-    assert limits.connects_per_s * (1 + len(STRATEGY.greeting())) <= 8
+    assert limits.connects_per_s * (1 + len(STRATEGY.greeting(0))) <= 8
     assert 1.0 < limits.idle_timeout_s <= 5.0, "heartbeats come every second"
     assert limits.max_frame_bytes >= 32 << 20
     assert limits.symbols_per_request <= limits.symbols_per_link <= 20

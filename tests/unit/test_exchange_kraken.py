@@ -41,19 +41,19 @@ def v2(kind: str, bids: str, asks: str, checksum: int, symbol: str = "BTC/USD") 
 
 
 def test_requests_name_the_symbols_the_depth_and_an_id() -> None:
-    assert json.loads(STRATEGY.subscribe(["BTC/USD", "DOGE/EUR"], 41)) == {
+    assert json.loads(STRATEGY.subscribe(["BTC/USD", "DOGE/EUR"], 41, 0)) == {
         "method": "subscribe",
         "params": {"channel": "book", "symbol": ["BTC/USD", "DOGE/EUR"], "depth": 100, "snapshot": True},
         "req_id": 41,
     }
-    assert json.loads(STRATEGY.unsubscribe(["BTC/USD"], 42) or "") == {
+    assert json.loads(STRATEGY.unsubscribe(["BTC/USD"], 42, 0) or "") == {
         "method": "unsubscribe",
         "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 100},
         "req_id": 42,
     }
-    assert json.loads(STRATEGY.probe or "") == {"method": "ping"}
+    assert json.loads(STRATEGY.probe(0) or "") == {"method": "ping"}
     with pytest.raises(ValueError, match="at least one symbol"):
-        STRATEGY.unsubscribe([], 1)
+        STRATEGY.unsubscribe([], 1, 0)
 
 
 def test_connecting_stays_below_the_150_in_ten_minutes() -> None:
@@ -121,7 +121,7 @@ def test_a_message_of_two_books_is_routed_to_both_and_read_whole() -> None:
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        (STRATEGY.subscribe(["BTC/USD", "ETH/USD"], 1).encode(), {"BTC/USD": 100, "ETH/USD": 100}),
+        (STRATEGY.subscribe(["BTC/USD", "ETH/USD"], 1, 0).encode(), {"BTC/USD": 100, "ETH/USD": 100}),
         (b'{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"]}}', {"BTC/USD": 10}),
         (SAMPLES["kraken"].acks[0], {"BTC/USD": 100}),
         (SAMPLES["kraken"].acks[2], {"BTC/USD": 1000}),
@@ -131,7 +131,7 @@ def test_a_message_of_two_books_is_routed_to_both_and_read_whole() -> None:
         ),
         (b'{"event":"subscribe","pair":["XBT/USD"],"subscription":{"name":"book"}}', {"BTC/USD": 10}),
         (b'{"event":"subscribe","pair":["XBT/USD"],"subscription":{"name":"trade"}}', {}),
-        (STRATEGY.unsubscribe(["BTC/USD"], 1).encode(), {}),
+        (STRATEGY.unsubscribe(["BTC/USD"], 1, 0).encode(), {}),
         (SAMPLES["kraken"].acks[1], {}),
         (SAMPLES["kraken"].refusals[0], {}),
         (SAMPLES["kraken"].other[2], {}),

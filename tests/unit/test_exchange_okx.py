@@ -38,8 +38,8 @@ def test_a_link_full_of_symbols_is_one_request_within_the_limits(exchange) -> No
     assert limits.symbols_per_link < 30
     natives = [f"{'LONGNAME' * 2}{n}-USDT-SWAP" for n in range(limits.symbols_per_request)]
     for text, operation in (
-        (exchange.strategy.subscribe(natives, 41), "subscribe"),
-        (exchange.strategy.unsubscribe(natives, 41), "unsubscribe"),
+        (exchange.strategy.subscribe(natives, 41, 0), "subscribe"),
+        (exchange.strategy.unsubscribe(natives, 41, 0), "unsubscribe"),
     ):
         assert len(text.encode()) < 64 * 1024
         request = json.loads(text)
@@ -50,9 +50,9 @@ def test_a_link_full_of_symbols_is_one_request_within_the_limits(exchange) -> No
 @BOTH
 def test_it_keeps_alive_well_within_the_thirty_seconds(exchange) -> None:
     strategy = exchange.strategy
-    assert strategy.heartbeat is not None
-    assert (strategy.heartbeat.text, strategy.probe) == ("ping", "ping")
-    assert strategy.heartbeat.interval_s < exchange.limits.idle_timeout_s < 30
+    assert strategy.heartbeat_s is not None
+    assert (strategy.heartbeat(0), strategy.probe(0)) == ("ping", "ping")
+    assert strategy.heartbeat_s < exchange.limits.idle_timeout_s < 30
     assert strategy.route(b"pong").kind is RouteKind.ALIVE
 
 

@@ -19,7 +19,7 @@ A, B, C, D = NATIVES[:4]
 
 def asked(subscriptions: Subscriptions, now_s: float = 0.0) -> list[str]:
     """The natives of the next request."""
-    frame = subscriptions.next_frame(now_s)
+    frame = subscriptions.next_frame(now_s, 0)
     assert frame is not None
     return [param.partition("@")[0].upper() for param in json.loads(frame)["params"]]
 
@@ -84,7 +84,7 @@ def test_a_refusal_that_names_symbols_refuses_only_those():
     subscriptions = made(A, B, C)
     refusal = subscriptions.refuse(1, "unknown symbol", (B,))
     assert refusal.natives == (B,)
-    assert subscriptions.next_frame(0.0) is None, "nothing is asked again in halves"
+    assert subscriptions.next_frame(0.0, 0) is None, "nothing is asked again in halves"
     subscriptions.acknowledged(1, (A, C))
     assert dict(subscriptions.refused) == {B: "unknown symbol"}
     assert subscriptions.settled
@@ -118,7 +118,7 @@ def test_a_passing_refusal_is_asked_again_later_as_it_was(text):
     assert not subscriptions.refused
     assert not subscriptions.settled
     subscriptions.want([A, B, C])
-    assert subscriptions.next_frame(0.0) is None
+    assert subscriptions.next_frame(0.0, 0) is None
     subscriptions.check(10.0)
     subscriptions.check(11.9)
     assert not subscriptions.has_work
@@ -203,7 +203,7 @@ def test_a_symbol_that_sends_frames_all_the_same_is_not_refused():
     subscriptions.check(2.0)
     assert not subscriptions.refused
     subscriptions.want([A])
-    assert subscriptions.next_frame(2.0) is None
+    assert subscriptions.next_frame(2.0, 0) is None
 
 
 def test_one_silent_symbol_among_answered_ones_is_refused_and_the_link_is_not_deaf():
@@ -227,7 +227,7 @@ def test_a_refused_symbol_that_is_not_even_answered_any_more_makes_no_link_deaf(
     for _ in range(4 * MAX_ATTEMPTS):
         now_s += 3600.0
         subscriptions.check(now_s)
-        while subscriptions.next_frame(now_s) is not None:
+        while subscriptions.next_frame(now_s, 0) is not None:
             tries += 1
     assert tries >= MAX_ATTEMPTS
     assert not subscriptions.deaf
@@ -237,12 +237,12 @@ def test_a_refused_symbol_that_is_not_even_answered_any_more_makes_no_link_deaf(
 def test_where_requests_replace_a_refusal_is_asked_again_as_a_whole():
     subscriptions = Subscriptions(strategy("replaces"), setback_s=2.0)
     subscriptions.want([A, B])
-    first = json.loads(subscriptions.next_frame(0.0) or "")
+    first = json.loads(subscriptions.next_frame(0.0, 0) or "")
     subscriptions.refuse(None, "WRONG_FORMAT")
     subscriptions.check(1.0)
     assert not subscriptions.has_work
     subscriptions.check(3.0)
-    again = json.loads(subscriptions.next_frame(3.0) or "")
+    again = json.loads(subscriptions.next_frame(3.0, 0) or "")
     assert again[1]["codes"] == first[1]["codes"] == [A, B]
     subscriptions.check(4.0)
     assert subscriptions.settled
@@ -251,13 +251,13 @@ def test_where_requests_replace_a_refusal_is_asked_again_as_a_whole():
 def test_where_requests_replace_a_symbol_that_is_named_is_left_out_and_tried_again_with_all_others():
     subscriptions = Subscriptions(strategy("replaces"), refusal_s=60.0)
     subscriptions.want([A, B, C])
-    subscriptions.next_frame(0.0)
+    subscriptions.next_frame(0.0, 0)
     subscriptions.refuse(None, "no such code", (B,))
     subscriptions.want([A, B, C, D])
-    assert json.loads(subscriptions.next_frame(1.0) or "")[1]["codes"] == [A, C, D]
+    assert json.loads(subscriptions.next_frame(1.0, 0) or "")[1]["codes"] == [A, C, D]
     subscriptions.check(1.0)
     subscriptions.check(61.0)
-    assert json.loads(subscriptions.next_frame(61.0) or "")[1]["codes"] == [A, B, C, D]
+    assert json.loads(subscriptions.next_frame(61.0, 0) or "")[1]["codes"] == [A, B, C, D]
 
 
 @given(
@@ -278,7 +278,7 @@ def test_an_exchange_that_answers_symbol_by_symbol_ends_with_what_is_wanted(
     subscribed: set[str] = set()
     for now in range(200):
         answers = []
-        while (frame := subscriptions.next_frame(float(now))) is not None or subscriptions.has_work:
+        while (frame := subscriptions.next_frame(float(now), 0)) is not None or subscriptions.has_work:
             if frame is None:
                 continue
             request = json.loads(frame)

@@ -36,7 +36,7 @@ class Link:
         for _ in range(2):  # a second
             if not self.subscriptions.has_work:
                 return
-            frame = self.subscriptions.next_frame(self.now_s)
+            frame = self.subscriptions.next_frame(self.now_s, 0)
             if frame is not None:
                 self._take(json.loads(frame))
 

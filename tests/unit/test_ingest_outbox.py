@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import WSMsgType
 
-from hoga.exchanges.base import Heartbeat, Limits
+from hoga.exchanges.base import Limits
 from hoga.exchanges.binance import future
 from services.ingest.outbox import Outbox
 from services.ingest.probing import Probing
@@ -41,10 +41,15 @@ class Socket:
         self.times.append(time.monotonic())
 
 
+def beating(every_s: float, text: str | None = None) -> dict[str, Any]:
+    """A strategy's heartbeat; a text of None is a ping frame."""
+    return {"heartbeat_s": every_s, "heartbeat": lambda _self, _now_ns: text}
+
+
 class World:
     def __init__(self, *, rate: float = 1000.0, quiet_s: float = 3600.0, **own: Any) -> None:
         limits = Limits(symbols_per_link=10, symbols_per_request=1, messages_per_s=rate, connects_per_s=1.0)
-        names = {"limits": limits, "heartbeat": None, **own}
+        names = {"limits": limits, "heartbeat_s": None, **own}
         strategy = type("Strategy", (type(future.EXCHANGE.strategy),), names)()
         self.last_s = time.monotonic()
         self.socket = Socket()
@@ -69,7 +74,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def test_what_is_urgent_goes_first():
-    world = World(quiet_s=0.0, greeting=lambda _self: ["hello", "and"], heartbeat=Heartbeat(1e-9, "beat"))
+    world = World(quiet_s=0.0, greeting=lambda _self, _now_ns: ["hello", "and"], **beating(1e-9, "beat"))
     world.subscriptions.want(["BTCUSDT"])
     world.outbox.message("mine")
     world.outbox.pong(b"7")
@@ -79,7 +84,7 @@ async def test_what_is_urgent_goes_first():
 
 
 async def test_a_young_link_is_asked_when_it_has_said_what_it_had_to_say():
-    world = World(greeting=lambda _self: ["hello"], probe="are you there")
+    world = World(greeting=lambda _self, _now_ns: ["hello"], probe=lambda _self, _now_ns: "are you there")
     world.subscriptions.want(["BTCUSDT", "ETHUSDT"])
     world.outbox.message("mine")
     async with world.running() as socket:
@@ -103,14 +108,14 @@ async def test_a_link_that_falls_silent_is_asked_once_and_again_after_it_has_mov
 
 
 async def test_heartbeats_that_are_spelled_like_the_question_serve_as_both():
-    world = World(heartbeat=Heartbeat(0.02))
+    world = World(**beating(0.02))
     async with world.running() as socket:
         await until(lambda: len(socket.sent) == 1)  # the first question
         world.probing.answered()
         assert world.probing.proven
         await until(lambda: len(socket.sent) == 3)
         assert world.probing.due_s(world.last_s) == float("inf"), "a heartbeat put the question"
-    other = World(heartbeat=Heartbeat(0.02, "beat"))
+    other = World(**beating(0.02, "beat"))
     async with other.running() as socket:
         await until(lambda: len(socket.sent) == 4)
         assert socket.sent.count(PING) == 1
@@ -141,7 +146,7 @@ async def test_a_write_that_hangs_is_seen():
 
 
 async def test_however_low_the_limit_questions_and_heartbeats_leave_every_other_turn_to_requests():
-    world = World(rate=200.0, quiet_s=0.0, heartbeat=Heartbeat(1e-9, "beat"))
+    world = World(rate=200.0, quiet_s=0.0, **beating(1e-9, "beat"))
     natives = [f"C{number}USDT" for number in range(5)]
     world.subscriptions.want(natives)
     async with world.running() as socket:
@@ -150,3 +155,24 @@ async def test_however_low_the_limit_questions_and_heartbeats_leave_every_other_
             await asyncio.sleep(0.001)
     first = socket.sent[:10]
     assert all(("SUBSCRIBE" in first) != ("SUBSCRIBE" in second) for first, second in pairwise(first))
+
+
+async def test_every_text_is_spelled_with_the_wall_time_at_which_it_is_sent():
+    def say(what: str) -> Callable[..., str]:
+        return lambda _self, *given: f"{what} {given[-1]}"
+
+    before_ns = time.time_ns()
+    world = World(
+        greeting=lambda _self, now_ns: [f"hello {now_ns}"],
+        heartbeat_s=0.01,
+        **{name: say(name) for name in ("heartbeat", "probe", "subscribe", "unsubscribe")},
+    )
+    world.subscriptions.want(["BTCUSDT"])
+    async with world.running() as socket:
+        await until(lambda: any(sent.startswith("subscribe") for sent in socket.sent))
+        world.subscriptions.want([])
+        world.outbox.wake()
+        await until(lambda: len({sent.partition(" ")[0] for sent in socket.sent}) == 5)
+    times = [int(sent.rpartition(" ")[2]) for sent in socket.sent]
+    assert all(before_ns <= time_ns <= time.time_ns() for time_ns in times)
+    assert times == sorted(times)

@@ -27,7 +27,7 @@ def strategy(kind: str, per_request: int = 3) -> ConnectionStrategy:
         symbols_per_link=CAPACITY,
         symbols_per_request=CAPACITY if kind == "replaces" else per_request,
     )
-    extra = {"unsubscribe": lambda self, natives, request_id: None} if kind == "stuck" else {}
+    extra = {"unsubscribe": lambda self, natives, request_id, now_ns: None} if kind == "stuck" else {}
     made: ConnectionStrategy = type("Made", (type(base),), {"limits": limits, **extra})()
     return made
 
@@ -62,7 +62,7 @@ class Model:
 def pump(subscriptions: Subscriptions, model: Model, now_s: float = 0.0) -> int:
     """Sends until there is nothing to send; gives the number of requests."""
     for count in range(200):
-        frame = subscriptions.next_frame(now_s)
+        frame = subscriptions.next_frame(now_s, 0)
         if frame is None and not subscriptions.has_work:
             return count
         if frame is not None:
@@ -132,12 +132,12 @@ def test_new_symbols_are_asked_for_before_old_ones_are_given_up_while_there_is_r
     subscriptions.want(NATIVES[:4])
     pump(subscriptions, model)
     subscriptions.want(NATIVES[2:6])
-    assert json.loads(subscriptions.next_frame(0.0) or "")["method"] == "SUBSCRIBE"
+    assert json.loads(subscriptions.next_frame(0.0, 0) or "")["method"] == "SUBSCRIBE"
     full = Subscriptions(strategy("acks", 8))
     full.want(NATIVES[:8])
-    full.next_frame(0.0)
+    full.next_frame(0.0, 0)
     full.want(NATIVES[1:9])
-    assert json.loads(full.next_frame(0.0) or "")["method"] == "UNSUBSCRIBE"
+    assert json.loads(full.next_frame(0.0, 0) or "")["method"] == "UNSUBSCRIBE"
 
 
 def test_a_renewal_gives_up_and_asks_again_for_that_symbol_alone():
@@ -146,7 +146,7 @@ def test_a_renewal_gives_up_and_asks_again_for_that_symbol_alone():
     pump(subscriptions, model)
     assert subscriptions.renew(NATIVES[1])
     assert not subscriptions.settled
-    requests = [json.loads(subscriptions.next_frame(0.0) or "") for _ in range(2)]
+    requests = [json.loads(subscriptions.next_frame(0.0, 0) or "") for _ in range(2)]
     assert [request["method"] for request in requests] == ["UNSUBSCRIBE", "SUBSCRIBE"]
     assert all(request["params"] == ["c1usdt@depth@100ms"] for request in requests)
     assert not subscriptions.renew("NOBODY")
@@ -161,7 +161,7 @@ def test_many_renewals_are_all_made():
         assert subscriptions.renew(native)
     gone: set[str] = set()
     while subscriptions.has_work:
-        frame = subscriptions.next_frame(0.0)
+        frame = subscriptions.next_frame(0.0, 0)
         if frame is not None:
             request = json.loads(frame)
             if request["method"] == "UNSUBSCRIBE":
@@ -187,10 +187,10 @@ def test_a_request_without_an_answer_is_repeated_then_the_link_is_deaf():
     subscriptions.want(NATIVES[:2])
     now_s = 0.0
     for attempt in range(MAX_ATTEMPTS):
-        assert subscriptions.next_frame(now_s) is not None, attempt
-        assert subscriptions.next_frame(now_s) is None
+        assert subscriptions.next_frame(now_s, 0) is not None, attempt
+        assert subscriptions.next_frame(now_s, 0) is None
         subscriptions.check(now_s + 9.9)
-        assert subscriptions.next_frame(now_s) is None
+        assert subscriptions.next_frame(now_s, 0) is None
         assert not subscriptions.deaf
         now_s += 10.0
         subscriptions.check(now_s)
@@ -201,10 +201,10 @@ def test_only_silent_symbols_of_an_unanswered_request_are_repeated():
     frames = Counter({NATIVES[1]: 7})
     subscriptions = Subscriptions(strategy("acks", 8), frames=frames.__getitem__, ack_patience_s=10.0)
     subscriptions.want(NATIVES[:3])
-    subscriptions.next_frame(0.0)
+    subscriptions.next_frame(0.0, 0)
     frames[NATIVES[0]] += 1
     subscriptions.check(10.0)
-    request = json.loads(subscriptions.next_frame(10.0) or "")
+    request = json.loads(subscriptions.next_frame(10.0, 0) or "")
     assert request["params"] == ["c1usdt@depth@100ms", "c2usdt@depth@100ms"]
 
 
@@ -212,25 +212,25 @@ def test_a_refusal_without_an_id_belongs_to_the_oldest_request_that_subscribes_a
     sent = Counter()
     made = Subscriptions(strategy("acks"), frames=lambda native: sent[native])
     made.want(NATIVES[:1])
-    made.next_frame(0.0)
+    made.next_frame(0.0, 0)
     made.acknowledged(None, NATIVES[:1])
     made.renew(NATIVES[0])
     made.want(NATIVES[:2])
-    requests = [made.next_frame(1.0), made.next_frame(1.1)]
+    requests = [made.next_frame(1.0, 0), made.next_frame(1.1, 0)]
     assert "UNSUBSCRIBE" in requests[0]
     sent[NATIVES[0]] += 1  # on its way when it was given up
     made.check(1.2)
     made.refuse(None, "no such stream")
     assert made.asked_s(NATIVES[0]) is None, "it was refused with the other one"
-    again = [made.next_frame(2.0), made.next_frame(2.1)]
+    again = [made.next_frame(2.0, 0), made.next_frame(2.1, 0)]
     assert [sum(native.lower() in request for native in NATIVES[:2]) for request in again] == [1, 1]
 
 
 def test_an_answer_without_an_id_belongs_to_the_oldest_request():
     subscriptions = Subscriptions(strategy("acks", 1))
     subscriptions.want(NATIVES[:2])
-    subscriptions.next_frame(0.0)
-    subscriptions.next_frame(0.0)
+    subscriptions.next_frame(0.0, 0)
+    subscriptions.next_frame(0.0, 0)
     refusal = subscriptions.refuse(None, "no")
     assert refusal is not None
     assert refusal.natives == (NATIVES[0],)

@@ -246,7 +246,7 @@ def test_messages_that_tell_a_phase(code: str, frame: bytes, told: list[Told]) -
 
 def test_the_answers_to_the_request_for_phases_concern_no_book() -> None:
     strategy = registry.get("okx_swap").strategy
-    (request,) = map(json.loads, strategy.greeting())
+    (request,) = map(json.loads, strategy.greeting(0))
     assert [arg["channel"] for arg in request["args"]] == ["status", "instruments", "instruments"]
     for answer in ({"event": "subscribe", "arg": request["args"][0]}, {"event": "error", "code": "60018", "msg": "no"}):
         assert strategy.route(json.dumps({"id": request["id"], **answer}).encode()).kind is RouteKind.OTHER

@@ -26,7 +26,6 @@ from hoga.exchanges.base import (
     UNKNOWN,
     ConnectionStrategy,
     DataHandler,
-    Heartbeat,
     RestKind,
     RestMatch,
     RestRequest,
@@ -153,16 +152,19 @@ class BinanceStrategy(ConnectionStrategy):
     """Requests and routing; the two markets differ in addresses, limits and weights."""
 
     stream_suffix = "@depth@100ms"
-    heartbeat = Heartbeat(interval_s=5.0, text=f'{{"method":"LIST_SUBSCRIPTIONS","id":{HEARTBEAT_ID}}}')
+    heartbeat_s = 5.0
     used_weight_header = "X-MBX-USED-WEIGHT-1M"
     api = "/api/v3"
     default_depth = 100
     """Levels a side of a snapshot that was asked for without a limit."""
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def heartbeat(self, now_ns: int) -> str | None:
+        return f'{{"method":"LIST_SUBSCRIPTIONS","id":{HEARTBEAT_ID}}}'
+
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         return self._request("SUBSCRIBE", natives, request_id)
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return self._request("UNSUBSCRIBE", natives, request_id)
 
     def route(self, frame: bytes) -> Route:

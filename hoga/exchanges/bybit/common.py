@@ -29,7 +29,6 @@ from hoga.exchanges.base import (
     UNKNOWN,
     ConnectionStrategy,
     Endpoints,
-    Heartbeat,
     Limits,
     RestKind,
     RestMatch,
@@ -110,8 +109,7 @@ class BybitStrategy(ConnectionStrategy):
         rest_weight_per_minute=3000,  # 600 requests in 5 s for this address, spot and contracts together
         rest_away_s={403: 600.0},  # "access too frequent": wait ten minutes
     )
-    heartbeat = Heartbeat(interval_s=20.0, text=PING)
-    probe = PING
+    heartbeat_s = 20.0
     category: str
     categories: tuple[str, ...]
     """Whose recorded REST answers are ours to read."""
@@ -121,10 +119,16 @@ class BybitStrategy(ConnectionStrategy):
     def ws_url(self, endpoints: Endpoints) -> str:
         return f"{endpoints.ws}/v5/public/{self.category}"
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def heartbeat(self, now_ns: int) -> str | None:
+        return PING
+
+    def probe(self, now_ns: int) -> str | None:
+        return PING
+
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         return _request("subscribe", natives, request_id)
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return _request("unsubscribe", natives, request_id)
 
     def route(self, frame: bytes) -> Route:

@@ -89,13 +89,13 @@ class CoinbaseStrategy(ConnectionStrategy):
     def ws_url(self, endpoints: Endpoints) -> str:
         return f"{endpoints.ws}/"
 
-    def greeting(self) -> list[str]:
+    def greeting(self, now_ns: int) -> list[str]:
         return ['{"type":"subscribe","channel":"heartbeats"}']
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         return self._request("subscribe", natives)
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return self._request("unsubscribe", natives)
 
     def route(self, frame: bytes) -> Route:

@@ -58,15 +58,17 @@ class KrakenStrategy(ConnectionStrategy):
         rest_weight_per_minute=55,  # about one public request a second for an address
         rest_min_interval_s=1.0,
     )
-    probe = '{"method":"ping"}'
 
     def ws_url(self, endpoints: Endpoints) -> str:
         return f"{endpoints.ws}/v2"
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def probe(self, now_ns: int) -> str | None:
+        return '{"method":"ping"}'
+
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         return _request("subscribe", {"depth": DEPTH, "snapshot": True}, natives, request_id)
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return _request("unsubscribe", {"depth": DEPTH}, natives, request_id)
 
     def route(self, frame: bytes) -> Route:

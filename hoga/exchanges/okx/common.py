@@ -43,7 +43,6 @@ from hoga.exchanges.base import (
     Continuity,
     DataHandler,
     Endpoints,
-    Heartbeat,
     Limits,
     RestKind,
     RestMatch,
@@ -127,22 +126,27 @@ class OkxStrategy(ConnectionStrategy):
         rest_weight_per_minute=600,  # 40 in 2 s for books and 20 for the lists, likewise shared
         rest_min_interval_s=0.1,
     )
-    heartbeat = Heartbeat(interval_s=5.0, text="ping")
-    probe = "ping"
+    heartbeat_s = 5.0
     kinds: tuple[str, ...] = ()
     """The instrument types of this code, as the exchange names them."""
 
     def ws_url(self, endpoints: Endpoints) -> str:
         return f"{endpoints.ws}/ws/v5/public"
 
-    def greeting(self) -> list[str]:
+    def greeting(self, now_ns: int) -> list[str]:
         args = [{"channel": "status"}, *({"channel": "instruments", "instType": kind} for kind in self.kinds)]
         return [msgspec.json.encode({"id": _GREETING, "op": "subscribe", "args": args}).decode()]
 
-    def subscribe(self, natives: Sequence[str], request_id: int) -> str:
+    def heartbeat(self, now_ns: int) -> str | None:
+        return "ping"
+
+    def probe(self, now_ns: int) -> str | None:
+        return "ping"
+
+    def subscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str:
         return _request("subscribe", natives, request_id)
 
-    def unsubscribe(self, natives: Sequence[str], request_id: int) -> str | None:
+    def unsubscribe(self, natives: Sequence[str], request_id: int, now_ns: int) -> str | None:
         return _request("unsubscribe", natives, request_id)
 
     def route(self, frame: bytes) -> Route:

@@ -107,7 +107,7 @@ class _Socket:
             subscriptions = self._link._subscriptions
             self._now_s += 0.1
             if what == b"n":
-                subscriptions.next_frame(self._now_s)
+                subscriptions.next_frame(self._now_s, 0)
             elif what == b"T":
                 self._now_s += 5.0
                 subscriptions.check(self._now_s)

@@ -131,9 +131,9 @@ def _sessions(code: str) -> list[bytes]:
     exchange, seed = registry.get(code), seeds.of(code)
     strategy = exchange.strategy
     opened = (b"O", _address(code))
-    said = [text.encode() for text in strategy.greeting()] + [data for kind, data in seed.stream if kind == "send"]
-    said += [strategy.subscribe(seed.natives, 7).encode(), (strategy.unsubscribe(seed.natives, 8) or "{}").encode()]
-    said += [text.encode() for text in (strategy.probe, strategy.heartbeat and strategy.heartbeat.text) if text]
+    said = [text.encode() for text in strategy.greeting(0)] + [data for kind, data in seed.stream if kind == "send"]
+    asked = (strategy.subscribe(seed.natives, 7, 0), strategy.unsubscribe(seed.natives, 8, 0))
+    said += [text.encode() for text in (*asked, strategy.probe(0), strategy.heartbeat(0)) if text]
     talk: list[script.Event] = [opened, *((b"t", text) for text in said), (b"p", b"x"), (b"q", b""), (b"T", b"")]
     rest: list[script.Event] = [(b"R", address.encode()) for address in seed.urls]
     return [script.write(talk), script.write(rest), script.write([*talk[:3], *rest[:2], *talk[1:]])]
