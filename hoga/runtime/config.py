@@ -58,7 +58,7 @@ __all__ = [
 
 PREFIX = "HOGA_"
 FILE_VARIABLE = "HOGA_CONFIG"
-NO_SETTINGS = {FILE_VARIABLE, "HOGA_TAPES", "HOGA_STACK"}
+NO_SETTINGS = {FILE_VARIABLE, "HOGA_BOOK", "HOGA_TAPES", "HOGA_STACK"}
 """Names of ours that set nothing: those of the settings file and of the tests."""
 DEFAULT_FILE = Path("hoga.toml")
 ALIASES = {"LOG_LEVEL": "HOGA_LOG_LEVEL", "DEBUG_MESSAGE_LOGGING": "HOGA_LOG_DEBUG_MESSAGES"}

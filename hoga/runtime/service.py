@@ -25,8 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hoga import __version__
+from hoga.domain import books
 from hoga.domain.errors import ConfigError, HogaError
 from hoga.domain.types import Stamp
+from hoga.runtime.book_choice import choose_books
 from hoga.runtime.bus import Bus
 from hoga.runtime.config import Settings, load_settings, summary
 from hoga.runtime.health import HealthBoard, HealthServer, publish_health
@@ -92,6 +94,7 @@ def run_service(
         add_arguments(parser)
     args = parser.parse_args(argv)
     try:
+        choose_books()
         settings = load_settings(args.config)
         service = name if isinstance(name, str) else name(args)
         setup_logging(settings.log, service)
@@ -109,7 +112,9 @@ async def _run(name: str, main: Main, settings: Settings, args: argparse.Namespa
     _handle_signals(stopping)
     board = HealthBoard(name, instance)
     server = HealthServer(board, settings.metrics)
-    log.info("hoga %s %s instance %s; settings: %s", __version__, name, instance, summary(settings))
+    log.info(
+        "hoga %s %s instance %s; %s books; settings: %s", __version__, name, instance, books.in_use(), summary(settings)
+    )
     await server.start()
     try:
         bus = await _bus(settings, name, instance, board, stopping) if needs_bus else NoBus()

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from hoga.domain.book import MAX_SIDE_LEVELS, TRIMMED_SIDE_LEVELS, UNIT_DECIMALS, Book
+from hoga.domain.book import MAX_SIDE_LEVELS, TRIMMED_SIDE_LEVELS, UNIT_DECIMALS
 from hoga.domain.errors import FrameError
 from hoga.domain.numbers import FinerError, epoch_ns, is_zero, parse, scale, text_of
 from hoga.domain.types import Side
+from tests.support.books import each_book
 
 mantissas = st.integers(0, 10**20 - 1) | st.integers(0, 10**6)
 decimals = st.integers(0, 18)
@@ -100,10 +101,11 @@ def naive(side: dict[Decimal, Decimal], changes) -> None:
             side.pop(Decimal(price), None)
 
 
+@each_book
 @given(st.lists(st.tuples(levels, levels), max_size=10))
-def test_a_book_equals_a_dictionary_of_decimals(updates) -> None:
+def test_a_book_equals_a_dictionary_of_decimals(new_book, updates) -> None:
     """Every spelling of a price is one key; finer values widen the columns and nothing is lost."""
-    book = Book()
+    book = new_book()
     bids: dict[Decimal, Decimal] = {}
     asks: dict[Decimal, Decimal] = {}
     for drawn_bids, drawn_asks in updates:
@@ -116,9 +118,10 @@ def test_a_book_equals_a_dictionary_of_decimals(updates) -> None:
         assert [(Decimal(p), Decimal(s)) for p, s in found_asks] == sorted(asks.items())
 
 
+@each_book
 @given(levels, levels, levels)
-def test_a_refused_update_changes_nothing(before, bids, asks) -> None:
-    book = Book()
+def test_a_refused_update_changes_nothing(new_book, before, bids, asks) -> None:
+    book = new_book()
     book.apply(texts(before), [])
     kept = book.texts(1000)
     for bad in (("x", "1"), ("1", "-3"), ("0", "1"), ("1", "NaN")):
@@ -129,9 +132,10 @@ def test_a_refused_update_changes_nothing(before, bids, asks) -> None:
         assert book.texts(1000) == kept
 
 
+@each_book
 @given(levels, levels)
-def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(bids, asks) -> None:
-    book = Book()
+def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(new_book, bids, asks) -> None:
+    book = new_book()
     book.apply([], texts(asks))
     update = [(price, size) for price, size in texts(bids) if Decimal(size)]
     assume(update)
@@ -142,10 +146,11 @@ def test_repairing_leaves_no_crossing_that_one_side_of_the_update_made(bids, ask
     assert {Decimal(price) for price, _ in book.texts(1000)[0]} == kept
 
 
+@each_book
 @given(st.lists(st.tuples(st.integers(1_000, 199_999), st.integers(0, 3)), max_size=20))
-def test_finer_numbers_move_no_bound_of_what_is_known(changes: list[tuple[int, int]]) -> None:
+def test_finer_numbers_move_no_bound_of_what_is_known(new_book, changes: list[tuple[int, int]]) -> None:
     """A snapshot of two levels a side proves 98 to 102; later prices have up to three decimals more."""
-    book = Book()
+    book = new_book()
     book.replace([("99", "1"), ("98", "1")], [("101", "1"), ("102", "1")], 2)
     for mantissa, places in changes:
         price = str(Decimal(mantissa).scaleb(-3).quantize(Decimal(1).scaleb(-places)))
@@ -156,9 +161,10 @@ def test_finer_numbers_move_no_bound_of_what_is_known(changes: list[tuple[int, i
     assert book.asks_known == sum(Decimal(price) <= 102 for price, _ in asks)
 
 
-def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
+@each_book
+def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves(new_book) -> None:
     """Prices whose text order is not their number order: 99.5 … 159.5 must lose the far end, never the best."""
-    book = Book()
+    book = new_book()
     asks = [(f"{99.5 + n / 1000:.3f}", "1") for n in range(MAX_SIDE_LEVELS + 1)]
     book.replace([], asks)
     book.apply([], [("500", "1")])
@@ -169,9 +175,10 @@ def test_an_overgrown_side_is_trimmed_by_number_and_its_bound_moves() -> None:
     assert book.high == book.ask_range[1] == scale("149.499", UNIT_DECIMALS)
 
 
+@each_book
 @given(levels, levels, levels)
-def test_values_ranges_and_sizes_are_those_of_the_texts(bids, asks, finer) -> None:
-    book = Book()
+def test_values_ranges_and_sizes_are_those_of_the_texts(new_book, bids, asks, finer) -> None:
+    book = new_book()
     book.replace(texts(bids), texts(asks), 3)
     book.apply(texts(finer), [])
     for side, shown, values, reach in zip(
@@ -183,9 +190,10 @@ def test_values_ranges_and_sizes_are_those_of_the_texts(bids, asks, finer) -> No
         assert book.size_at(side, "987654.123456") == "0"
 
 
+@each_book
 @given(levels, levels, levels)
-def test_a_copy_is_equal_until_one_of_them_changes(bids, asks, more) -> None:
-    book = Book()
+def test_a_copy_is_equal_until_one_of_them_changes(new_book, bids, asks, more) -> None:
+    book = new_book()
     book.replace(texts(bids), texts(asks), 3)
     twin = book.copy()
     known = (book.bids_known, book.asks_known, book.low, book.high)
@@ -198,9 +206,10 @@ def test_a_copy_is_equal_until_one_of_them_changes(bids, asks, more) -> None:
     assert book.texts(1000) == before
 
 
+@each_book
 @given(levels, levels, st.integers(0, 2))
-def test_a_digest_is_of_values_not_of_spellings(bids, asks, style) -> None:
-    book = Book()
+def test_a_digest_is_of_values_not_of_spellings(new_book, bids, asks, style) -> None:
+    book = new_book()
     again = [(p, s, style) for p, s, _ in bids]
     assert book.digest_of(texts(bids), texts(asks)) == book.digest_of(texts(again), texts(asks))
     assert book.digest_of(texts(bids), texts(asks)) != book.digest_of([*texts(bids), ("7", "1")], texts(asks))

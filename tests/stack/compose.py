@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("docker-compose.yml", ".dockerignore", "requirements.lock", "deploy", "hoga", "services")
+COPIED = (
+    *("docker-compose.yml", ".dockerignore", "requirements.lock", "requirements-native.lock"),
+    *("deploy", "hoga", "native", "services"),
+)
 LEFT_OUT = "grafana"
 RUN_ONCE = {"demo", "endpoints"}
 """They end before the others start."""

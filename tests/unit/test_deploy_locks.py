@@ -15,9 +15,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+NATIVE = tomllib.loads((ROOT / "native" / "pyproject.toml").read_text("utf-8"))["build-system"]
 WANTED = {
     "requirements.lock": PROJECT["dependencies"],
     "requirements-embedded.lock": EXTRAS["embedded"],
+    "requirements-native.lock": NATIVE["requires"],
     "requirements-dev.lock": [*PROJECT["dependencies"], *EXTRAS["embedded"], *EXTRAS["numpy"], *EXTRAS["dev"]],
 }
 PYTHONS = ("3.11", "3.12", "3.13")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from urllib.parse import quote
+from zlib import crc32
 
 import msgspec
 
@@ -137,7 +138,7 @@ class KrakenHandler(DataHandler):
             "deeper ones rest on the order of one connection and on the audit",
             f"levels beyond the {DEPTH}th of a side",
         ),
-        checksum=Checksum(levels=10, compute=frames.checksum),
+        checksum=Checksum(levels=10, compute=frames.checksum, of_digits=crc32),
         truncates=True,
         depths=(10, 25, DEPTH, 500, 1000),
     )
