@@ -4,11 +4,11 @@ Frames and events of one link come in one order. An overlapping pair of a planne
 with events of its own.
 
     OPENED    from now on the link carries the subscription of the symbol; what comes over it may be believed
-    SETTLED   what a fresh subscription brings by itself has had its time to come
+    SETTLED   it carries the symbol, and what a fresh subscription brings by itself has had its time to come
     CLOSED    the link is gone, or carries the symbol no more: what came over it is not known to be current
 
-A link may be OPENED again after a CLOSED: it was late, or its reports were lost, and whether anything is missing
-between the two its ids must tell.
+A link that has long been open when it is first heard of is told as SETTLED alone. One may be OPENED or SETTLED again
+after a CLOSED: it was late, or frames or reports of it were lost; what is missing between the two its ids must tell.
 """
 
 from __future__ import annotations

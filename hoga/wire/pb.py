@@ -5,6 +5,8 @@ from hoga.wire.generated.orderbook.v1.health_pb2 import Health
 from hoga.wire.generated.orderbook.v1.market_pb2 import Instrument, InstrumentList, Ticker, Universe
 from hoga.wire.generated.orderbook.v1.phase_pb2 import MarketPhase
 from hoga.wire.generated.orderbook.v1.raw_pb2 import (
+    LinkBeat,
+    LinkEvent,
     LinkState,
     LinkStatus,
     ListingReply,
@@ -24,6 +26,8 @@ __all__ = [
     "Health",
     "Instrument",
     "InstrumentList",
+    "LinkBeat",
+    "LinkEvent",
     "LinkState",
     "LinkStatus",
     "ListingReply",

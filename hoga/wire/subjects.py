@@ -1,7 +1,7 @@
 """NATS subjects and the escaping of symbols into one token.
 
     ob.v1.raw.<exchange>.<symbol>      RawFrame
-    ob.v1.raw.<exchange>._             RawFrame of no symbol, where ids count per connection
+    ob.v1.raw.<exchange>._             RawFrame of no symbol: link events and beats too
     ob.v1.book.<exchange>.<symbol>     OrderBook          (last value kept in the stream BOOKS)
     ob.v1.event.<exchange>.<symbol>    BookEvent
     ob.v1.link.<exchange>.<slot>       LinkStatus

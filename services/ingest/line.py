@@ -69,6 +69,8 @@ class Patience:
     setback_s: float = SETBACK_S
     settle_s: float = 30.0
     """How long a fresh link may take to get its subscriptions answered before it replaces the old one anyway."""
+    arrival_s: float = 3.0
+    """What a fresh subscription brings by itself, its snapshot, has come after this."""
     healthy_s: float = 10.0
     """A connection that held for so long clears the record of failures; the pacing of connects is against haste."""
 

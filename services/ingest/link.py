@@ -5,7 +5,8 @@ Three tasks serve it: the reader, the outbox and a watchdog, which the other two
    believes;
 2. subscriptions that are not answered are asked for again, and finally the link is given up as deaf;
 3. a flood of nothing but frames that nobody understands ends it;
-4. symbols that were subscribed and send nothing are mentioned, once.
+4. symbols that were subscribed and send nothing are mentioned, once;
+5. what it carries is told among its frames (`link_events`), its end at once and behind its last frame.
 
 The end is told at once (`ended`); the closing handshake goes on behind, bounded, and in the end nothing is left of
 the connection, even where the other end takes no byte any more.
@@ -29,6 +30,7 @@ from hoga.runtime.logs import RateLimited
 from services.ingest.handshake import CLOSE_PATIENCE_S, Socket, connect
 from services.ingest.lane import Lane
 from services.ingest.line import End, EndKind, Shared, Tally
+from services.ingest.link_events import LinkEvents
 from services.ingest.outbox import Outbox
 from services.ingest.probing import Probing
 from services.ingest.reader import Reader
@@ -39,7 +41,9 @@ FLOOD_FRAMES = 100
 """Frames not understood in one look, and most of all frames: counts towards a flood."""
 FLOOD_LOOKS = 3
 LATE_S = 2.0
-"""Frames that are later than this are reported at once; as in the validator's `coverage`."""
+"""Frames that are later than this are not to be believed; with what may wait on the bus besides, a book is not later
+than five seconds."""
+PUT_OFF = "its subscription was refused for now and is asked for again"
 
 log = logging.getLogger(__name__)
 limited = RateLimited(log)
@@ -49,11 +53,18 @@ class Link:
     """A connection and its subscriptions. `open` it, `want` symbols; `ended` tells when and why it ended."""
 
     def __init__(
-        self, shared: Shared, name: str, on_closing: Callable[[str], None], on_late: Callable[[], None] = lambda: None
+        self,
+        shared: Shared,
+        name: str,
+        on_closing: Callable[[str], None],
+        on_late: Callable[[], None] = lambda: None,
+        slot: str = "",
     ) -> None:
         """`on_closing(why)` is called when the exchange announces that it will close the link, `on_late()` when frames
         begin to be late (`behind_ns`), or are so no longer."""
         self.name = name
+        self.succeeded = False
+        """Another link carries the slot."""
         self.connected_ns = 0
         self.connected_mono_s = 0.0
         self.ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -65,7 +76,10 @@ class Link:
         self._mentioned: set[str] = set()
         self._seen = Tally()
         self._floods = 0
+        self._slow = False
         self._on_late = on_late
+        self.events = LinkEvents(shared.exchange.code, slot, name, shared.publish)
+        """What it carries, as told."""
         self._probing = Probing(
             quiet_s=patience.quiet_s,
             answer_s=patience.answer_s,
@@ -84,9 +98,19 @@ class Link:
         self._outbox = Outbox(strategy, self._subscriptions, self._probing, self._last_s, self._requested)
         link_lane = Lane(shared.exchange.code, "", "", name, shared.publish)
         self._reader = Reader(
-            shared, name, self._lanes, link_lane, self._subscriptions, self._outbox, self._probing, on_closing
+            shared,
+            name,
+            self._lanes,
+            link_lane,
+            self._subscriptions,
+            self._outbox,
+            self._probing,
+            on_closing,
+            self._tell,
+            self.events.lost,
         )
         self._task: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     # --- life
 
@@ -99,9 +123,13 @@ class Link:
         self._task = asyncio.create_task(self._run(self.socket), name=f"link {self.name}")
 
     def end(self, kind: EndKind, detail: str) -> None:
-        """Ends the link now; the closing handshake goes on behind (`closed`)."""
-        if not self.ended.done():
-            self.ended.set_result(End(kind, detail))
+        """Ends the link now; no frame of it is published any more. The closing handshake goes on behind (`closed`)."""
+        if self.ended.done():
+            return
+        if self._reading is not None and self._reading is not asyncio.current_task():
+            self._reading.cancel()
+        self.events.close(detail, planned=kind is EndKind.REPLACED or self.succeeded)
+        self.ended.set_result(End(kind, detail))
 
     async def closed(self) -> None:
         """Returns when nothing of the link is left."""
@@ -137,6 +165,7 @@ class Link:
             if native not in self._lanes:
                 self._lanes[native] = self._lane(native, symbol)
         self._subscriptions.want(symbols)
+        self._tell()
         self._outbox.wake()
 
     def renew(self, native: str) -> bool:
@@ -191,6 +220,25 @@ class Link:
         self.tally.requests += 1
         self._shared.changed.fire()
 
+    def _tell(self) -> None:
+        """Tells what it carries now: whatever is wanted and in effect, unless its frames are late."""
+        if not self.alive:
+            return
+        patience, out = self._shared.patience, {*self.refused, *self.put_off}
+        established = self._subscriptions.established(time.monotonic() - patience.arrival_s)
+        lanes = {} if self._slow else self._lanes
+        carried = {lane.symbol: established(native) for native, lane in lanes.items() if native not in out}
+        self.events.update(carried, self._why_not)
+
+    def _why_not(self, symbol: str) -> str:
+        """Why a symbol is not carried."""
+        native = next((native for native, lane in self._lanes.items() if lane.symbol == symbol), "")
+        if not native:
+            return "its subscription was given up"
+        if native in self.refused:
+            return f"the exchange refuses its subscription: {self.refused[native]}"
+        return PUT_OFF if native in self.put_off else f"frames arrive at least {self.behind_ns / 1e9:.1f} s late"
+
     def _frames(self, native: str) -> int:
         lane = self._lanes.get(native)
         return lane.frames if lane is not None else 0
@@ -201,8 +249,9 @@ class Link:
     # --- tasks
 
     async def _run(self, socket: Socket) -> None:
+        self._reading = asyncio.create_task(self._read(socket), name=f"read {self.name}")
         tasks = [
-            asyncio.create_task(self._read(socket), name=f"read {self.name}"),
+            self._reading,
             asyncio.create_task(self._send(socket), name=f"send {self.name}"),
             asyncio.create_task(self._watch(socket), name=f"watch {self.name}"),
         ]
@@ -240,7 +289,7 @@ class Link:
         probing, patience = self._probing, self._shared.patience
         idle_s = self._shared.exchange.limits.idle_timeout_s
         tick_s = min(patience.look_s, patience.quiet_s, patience.answer_s, idle_s) / 4
-        look_s, late, slow = time.monotonic() + patience.look_s, False, False
+        look_s, late = time.monotonic() + patience.look_s, False
         while not self.ended.done():
             due_s = time.monotonic() + tick_s
             await asyncio.sleep(tick_s)
@@ -249,8 +298,9 @@ class Link:
             late = not late and now_s - due_s > tick_s
             if late:  # we were held up ourselves: what came meanwhile is read first
                 continue
-            if slow != (probing.behind_s(now_s) > LATE_S):
-                slow = not slow
+            if self._slow != (probing.behind_s(now_s) > LATE_S):
+                self._slow = not self._slow
+                self._tell()
                 self._on_late()
             expected = probing.expected
             why = probing.verdict(now_s, self._last_s(), self._outbox.writing_s)
@@ -282,6 +332,7 @@ class Link:
             )
         if self.settled and not settled:
             self._shared.changed.fire()
+        self._tell()
         if self._subscriptions.deaf:
             return self.end(EndKind.DEAF, "subscription requests are not answered")
         unknown, frames = self.tally.unknown - self._seen.unknown, self.tally.frames - self._seen.frames

@@ -50,7 +50,10 @@ class Reader:
         outbox: Outbox,
         probing: Probing,
         on_closing: Callable[[str], None],
+        on_refusal: Callable[[], None],
+        on_loss: Callable[[str], None],
     ) -> None:
+        """`on_loss(symbol)` is told of every frame that was thrown away; "": of any symbol."""
         self.tally = Tally()
         self.last_frame_mono_ns = 0
         self.awake_mono_ns = time.monotonic_ns()
@@ -63,6 +66,8 @@ class Reader:
         self._subscriptions = subscriptions
         self._outbox = outbox
         self._on_closing = on_closing
+        self._on_refusal = on_refusal
+        self._on_loss = on_loss
 
     async def run(self, socket: Socket) -> End:
         receive, route_of = socket.receive, self._shared.exchange.strategy.route
@@ -99,15 +104,16 @@ class Reader:
                         if lane.send(frame, receive_time_ns, now_ns):
                             tally.published += 1
                         else:
-                            tally.dropped += 1
-                if not carried and (numbered or route.kind is RouteKind.PHASE):
-                    tally.dropped += not link_lane.send(frame, receive_time_ns, now_ns)
+                            self._lost(lane.symbol)
+                tells = not carried and (numbered or route.kind is RouteKind.PHASE)
+                if tells and not link_lane.send(frame, receive_time_ns, now_ns):
+                    self._lost("")
                 if route.kind is not book:
                     self._control(route, frame)
                 if observers.active:
                     self._tell(route, frame)
             except FrameError as error:
-                tally.dropped += 1
+                self._lost("")
                 limited.error("unsendable", "%s: frame thrown away: %s", self._name, error)
             except Exception as error:
                 self._shared.oddities.note("failed", self._name, frame)
@@ -153,7 +159,12 @@ class Reader:
         if self._probing.proven:
             self._shared.habit.answered()
 
+    def _lost(self, symbol: str) -> None:
+        self.tally.dropped += 1
+        self._on_loss(symbol)
+
     def _refused(self, refusal: Refusal | None) -> None:
+        self._on_refusal()
         self._outbox.wake()
         if refusal is None:
             return

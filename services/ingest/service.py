@@ -1,8 +1,8 @@
 """The ingest service of one exchange: the connector, wired to the bus.
 
 1. What is collected: the configured symbols at once, and the universe as soon as the aggregator names one.
-2. Every change of a slot is reported as LinkStatus at once, and every slot once a second; what the exchange lists
-   at every change, and every half minute.
+2. Every change of a slot is reported at once, and every slot once a second: as LinkBeat among the frames, for the
+   books, and as LinkStatus for whoever watches. What the exchange lists is at every change, and every half minute.
 3. While the bus is away the links are read on; what they bring is dropped and counted, never kept for later.
 4. Healthy while every link is up, with two lines every symbol on one at least, and the instruments are known.
    Without any symbol there is nothing to connect.
@@ -150,18 +150,28 @@ class Ingest:
             self._look()
 
     def _on_bus(self, connected: bool) -> None:
-        self._bus_losses += not connected  # what the bus had accepted and not delivered is lost, whatever was counted
-        if connected:
+        if not connected:  # what the bus had accepted and not delivered is lost, whatever was counted
+            self._bus_losses += 1
+            for slot in self._slots():
+                slot.missed()
+        else:
             self._report_all()
             self._instruments.publish()
 
     def _report_all(self) -> None:
-        if self.connector.started:
-            for slot in self.connector.parts.pool:
-                self._publish_status(slot)
+        for slot in self._slots():
+            self._publish_status(slot)
+
+    def _slots(self) -> list[Slot]:
+        return list(self.connector.parts.pool) if self.connector.started else []
 
     def _publish_status(self, slot: Slot) -> None:
-        status = slot.status(time.time_ns())
+        now_ns = time.time_ns()
+        beat = pb.RawFrame(
+            exchange=self._code, receive_time_ns=now_ns, kind=pb.RawFrame.KIND_LINK_BEAT, link_beat=slot.beat()
+        )
+        self._ctx.bus.publish(subjects.raw_link(self._code), beat.SerializeToString())
+        status = slot.status(now_ns)
         status.dropped += self._bus_losses
         self._ctx.bus.publish(subjects.link(self._code, slot.name), status.SerializeToString())
         self._check_links()
@@ -178,7 +188,7 @@ class Ingest:
         self._check_links()
 
     def _check_links(self) -> None:
-        slots = list(self.connector.parts.pool) if self.connector.started else []
+        slots = self._slots()
         down = [f"{slot.name}: {slot.reason or 'connecting'}" for slot in slots if not slot.connected]
         self._ctx.health.set("links", not down or self._carried(slots), "; ".join(down))
 

@@ -163,6 +163,26 @@ class Slot:
             waiting=[symbol for native, symbol in self.symbols.items() if native in put_off],
         )
 
+    def beat(self) -> pb.LinkBeat:
+        """Which links are open, and what each has told so far."""
+        refused = self.link.refused if self.link is not None else {}
+        symbols = dict.fromkeys(symbol for native, symbol in self.symbols.items() if native not in refused)
+        links = [link.events for link in self._live if link.alive]
+        for events in links:
+            symbols.update(dict.fromkeys(events.open))
+        return pb.LinkBeat(
+            slot=self.name,
+            symbols=symbols,
+            links=[events.state(symbols) for events in links],
+            clock=clock_id(),
+            mono_ns=time.monotonic_ns(),
+        )
+
+    def missed(self) -> None:
+        """What its links have published of late may be lost."""
+        for link in self._live:
+            link.events.missed()
+
     # --- life
 
     async def run(self) -> None:
@@ -194,7 +214,7 @@ class Slot:
             self._number += 1
             self._lifetime_share = random.uniform(*LIFETIME_SHARE[self.line])
             name = f"{self.name}.{self._instance}{self._number}"
-            link = Link(self._shared, name, self.replace, lambda: self._on_change(self))
+            link = Link(self._shared, name, self.replace, lambda: self._on_change(self), self.name)
             self._report_unless(old, pb.LinkState.LINK_STATE_CONNECTING, self.reason, link)
             await self._gate.wait()
             try:
@@ -289,7 +309,10 @@ class Slot:
     def _promote(self, link: Link) -> None:
         if self.link is link or not link.alive:
             return
+        if self.link is not None:
+            self.link.succeeded = True
         self.link = link
+        link.succeeded = False
         self._connected_ns = link.connected_ns
         link.ended.add_done_callback(lambda ended: self._on_end(link, ended.result()))
         self._report(pb.LinkState.LINK_STATE_CONNECTED, "", link)

@@ -120,6 +120,11 @@ class Subscriptions:
         """Native ids whose subscription is taken anew as soon as the budget of requests allows it."""
         return set(self._held)
 
+    def established(self, before_s: float) -> Callable[[str], bool]:
+        """Tells of native ids which were asked for before that moment and, where the exchange answers, answered."""
+        open_ = {native for request in self._requests for native in request.open} if self._strategy.acknowledges else ()
+        return lambda native: self._asked.get(native, before_s) < before_s and native not in open_
+
     def asked_s(self, native: str) -> float | None:
         """When the symbol was last asked for; None where it was not."""
         return self._asked.get(native)

@@ -56,8 +56,10 @@ class Probes:
             log.warning("cannot probe the raw frames: %s", error)
 
     def _counter(self, exchange: str) -> Callable[[str, bytes], None]:
-        def on_frame(_subject: str, _payload: bytes) -> None:
-            if exchange in self._frames:
+        of_links = subjects.raw_link(exchange)
+
+        def on_frame(subject: str, _payload: bytes) -> None:
+            if exchange in self._frames and subject != of_links:
                 self._frames[exchange] += 1
 
         return on_frame

@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot, Resubscribe
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.keeper import KeeperRules
+from hoga.domain.links import LinkEventKind
 from hoga.domain.phases import MarketPhases, Phase, Told
 from hoga.domain.types import Stamp, State
 from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
 from hoga.runtime.logs import RateLimited
 from hoga.wire import packing, pb
-from services.validator.coverage import Change, Coverage
+from services.validator.coverage import Coverage, News
 from services.validator.entry import Entry
 from services.validator.mender import Mender
 from services.validator.metrics import Meters
@@ -107,7 +108,7 @@ class Desk:
         self._phases = MarketPhases()
 
     def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
-        """One raw frame of this exchange, taken from the bus at the wall time `time_ns`."""
+        """One raw frame of this exchange, or what is told among them, taken from the bus at the wall time `time_ns`."""
         if not frame.symbol:
             self._between(frame, stamp)
             return
@@ -151,7 +152,16 @@ class Desk:
             self._carry_out(entry, entry.keeper.outdate(reason))
 
     def _between(self, frame: pb.RawFrame, stamp: Stamp) -> None:
-        """A frame of a connection that is of no symbol: only its number counts, and what it says of markets."""
+        """What is told of links, or a frame of a connection that is of no symbol: its number counts, and what it says
+        of markets."""
+        if frame.kind == pb.RawFrame.KIND_LINK_EVENT:
+            self._links(self.coverage.event(frame.link, frame.link_seq, frame.link_event), stamp)
+            return
+        if frame.kind == pb.RawFrame.KIND_LINK_BEAT:
+            news, dropped = self.coverage.beat(frame.link_beat, stamp.mono_ns)
+            self._links(news, stamp)
+            self._drop(dropped, stamp)
+            return
         try:
             payload = packing.unpack(frame)
         except FrameError:
@@ -228,23 +238,15 @@ class Desk:
         fresh = self._entry(entry.symbol, stamp)
         if fresh is not None:
             fresh.native, fresh.instrument = native, self._instruments.get(entry.symbol)
-            if self.coverage.covers(entry.symbol):
-                self._cover_one(fresh, stamp)
             self._publisher.changed(fresh)
 
-    def status(self, message: pb.LinkStatus, stamp: Stamp) -> None:
-        """One report on a link of this exchange."""
-        self._cover(self.coverage.status(message, stamp.mono_ns), stamp)
-
     def deafened(self, reason: str, stamp: Stamp) -> None:
-        """Frames may be lost that no later frame will ever betray; the next reports begin anew."""
-        self._cover(self.coverage.fail(reason), stamp)
-        for entry in self.entries.values():
-            self._carry_out(entry, entry.keeper.link_down(reason, stamp))
+        """Frames may be lost that no later frame will ever betray; the next beats begin anew."""
+        self._links(self.coverage.deafened(reason, stamp.mono_ns), stamp)
 
     def tick(self, stamp: Stamp) -> None:
         """Time passes."""
-        self._cover(self.coverage.tick(stamp.mono_ns), stamp)
+        self._links(self.coverage.tick(stamp.mono_ns), stamp)
         for symbol, actions in self.shelf.tick(stamp):
             self._carry_out(self.entries[symbol], actions)
         for entry in self.entries.values():
@@ -283,12 +285,11 @@ class Desk:
         entry = self.entries.get(symbol)
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
             keeper = self.shelf.keeper(symbol)
-            keeper.live_links = self.coverage.carriers(symbol)
-            if not self.coverage.covers(symbol):
-                keeper.uncovered_reason = "nothing is reported yet on the link that carries it"
             entry = Entry(self.exchange, symbol, keeper, self._epoch, self._last_revisions.pop(symbol, 0))
             self.entries[symbol] = entry
             self._take_phase(entry, stamp)
+            for event in self.coverage.standing(symbol):
+                self._carry_out(entry, entry.links.on_link(event, stamp))
         return entry
 
     def _forget(self, symbol: str) -> None:
@@ -300,37 +301,21 @@ class Desk:
         if len(self._last_revisions) < MAX_BOOKS:
             self._last_revisions[symbol] = entry.revision
 
-    def _cover(self, change: Change, stamp: Stamp) -> None:
-        for symbol in change.covered:
-            if symbol in self._forget_at_ns:
+    def _links(self, news: News, stamp: Stamp) -> None:
+        """What happened to links, symbol by symbol."""
+        for symbol, event in news:
+            if event.kind is not LinkEventKind.CLOSED and symbol in self._forget_at_ns:
                 self._forget(symbol)  # collected again: nothing of before counts
             entry = self._entry(symbol, stamp)
             if entry is not None:
-                self._cover_one(entry, stamp)
-        for symbols, planned in ((change.moved, True), (change.fewer, False)):
-            for symbol in symbols & self.entries.keys():
-                entry = self.entries[symbol]
-                self._carry_out(entry, entry.keeper.link_moved(stamp, planned=planned))
-        for symbol, reason in change.broken.items():
-            entry = self.entries.get(symbol)
-            if entry is not None:
-                self._carry_out(entry, entry.keeper.link_down(reason, stamp))
-                self._cover_one(entry, stamp)
-        for symbol, reason in change.lost.items():
-            entry = self.entries.get(symbol)
-            if entry is not None:
-                self._carry_out(entry, entry.keeper.link_down(reason, stamp))
-        for symbol in change.dropped:
-            entry = self.entries.get(symbol)
-            if entry is not None:
-                self._forget_at_ns[symbol] = stamp.mono_ns + FORGET_AFTER_NS
-                self._carry_out(entry, entry.keeper.link_down("no link carries the symbol", stamp))
-                self._carry_out(entry, entry.keeper.halt("the symbol is no longer collected"))
+                self._carry_out(entry, entry.links.on_link(event, stamp))
 
-    def _cover_one(self, entry: Entry, stamp: Stamp) -> None:
-        entry.keeper.settled_link = self.coverage.settled(entry.symbol)
-        self._carry_out(entry, entry.keeper.link_up(stamp))
-        self._carry_out(entry, entry.keeper.open(stamp))
+    def _drop(self, symbols: frozenset[str], stamp: Stamp) -> None:
+        """Symbols that no link is meant to carry any more."""
+        for symbol in symbols & self.entries.keys():
+            entry = self.entries[symbol]
+            self._forget_at_ns[symbol] = stamp.mono_ns + FORGET_AFTER_NS
+            self._carry_out(entry, entry.keeper.halt("the symbol is no longer collected"))
 
     def _carry_out(self, entry: Entry, actions: Iterable[Action], frame: bytes = b"") -> None:
         for action in actions:

@@ -7,6 +7,7 @@ from hoga.domain.keeper import Keeper
 from hoga.domain.phases import Phase, Told
 from hoga.exchanges.base import Exchange
 from hoga.wire import books, pb, subjects
+from services.validator.link_adapter import LinkAdapter
 
 REMEMBERED_LINKS = 8
 EVENT_BURST = 50
@@ -27,6 +28,7 @@ class Entry:
         "exchange",
         "instrument",
         "keeper",
+        "links",
         "native",
         "published_at_ns",
         "published_state",
@@ -40,6 +42,7 @@ class Entry:
         self.exchange = exchange
         self.symbol = symbol
         self.keeper = keeper
+        self.links = LinkAdapter(keeper)
         self.epoch = epoch
         self.native = ""
         """The exchange's own id, known from the first frame."""

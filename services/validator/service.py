@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 
 
 class Validator:
-    """Every exchange's desk behind three handlers: raw frames, link reports, requests for a book."""
+    """Every exchange's desk behind three handlers: raw frames and what is told of links among them, what exchanges
+    list, requests for a book."""
 
     def __init__(self, ctx: ServiceContext, epoch: int = 0) -> None:
         """`epoch` 0: by the wall clock."""
@@ -57,7 +58,6 @@ class Validator:
                 keeper_rules(settings, code),
                 Coverage(
                     silent_after_ns=int(settings.validator.stale_after_s * 1e9),
-                    idle_after_ns=int(exchange.limits.idle_timeout_s * 1e9),
                     clock=clock_id(),
                 ),
                 epoch=self.epoch,
@@ -79,7 +79,6 @@ class Validator:
         bus.on_connection(self._on_connection)
         for code in self.desks:
             await bus.serve(subjects.rpc("book", code), self._on_book_request)
-        await bus.subscribe(subjects.link("*"), self._on_link)
         for code in self.desks:
             await bus.subscribe_last(subjects.INSTRUMENTS_STREAM, subjects.instruments(code), self._on_instruments)
         await bus.subscribe(subjects.raw("*"), self._on_raw)
@@ -112,15 +111,6 @@ class Validator:
             self._unreadable(subject, error)
             return
         desk.raw(frame, Stamp(time.monotonic_ns(), frame.receive_time_ns), time.time_ns())
-
-    def _on_link(self, subject: str, payload: bytes) -> None:
-        try:
-            status = pb.LinkStatus.FromString(payload)
-            desk = self.desks[status.exchange]
-        except (DecodeError, KeyError) as error:
-            self._unreadable(subject, error)
-            return
-        desk.status(status, self._ctx.now())
 
     def _on_instruments(self, subject: str, payload: bytes) -> None:
         try:

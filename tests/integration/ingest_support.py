@@ -263,6 +263,9 @@ class Venue:
             await connection.socket.send_str(msgspec.json.encode({"result": None, "id": request["id"]}).decode())
 
 
+OF_LINKS = (pb.RawFrame.KIND_LINK_EVENT, pb.RawFrame.KIND_LINK_BEAT)
+
+
 class Recorder:
     """What ingest has published on a `FakeBus`, decoded."""
 
@@ -271,6 +274,10 @@ class Recorder:
         self._code = code
 
     def frames(self, symbol: str = "*") -> list[pb.RawFrame]:
+        return [frame for frame in self.raw(symbol) if frame.kind not in OF_LINKS]
+
+    def raw(self, symbol: str = "*") -> list[pb.RawFrame]:
+        """Frames, and what is told of links among them."""
         return [pb.RawFrame.FromString(payload) for payload in self._bus.messages(subjects.raw(self._code, symbol))]
 
     def statuses(self, slot: str = "*") -> list[pb.LinkStatus]:

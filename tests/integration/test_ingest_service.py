@@ -22,7 +22,7 @@ from hoga.testing.nats_server import NatsServer
 from hoga.wire import pb, subjects
 from services.ingest.line import Patience
 from services.ingest.service import Ingest, main
-from tests.integration.ingest_support import Venue, natives_of, symbols_of, until
+from tests.integration.ingest_support import OF_LINKS, Venue, natives_of, symbols_of, until
 from tests.integration.test_ingest_slot import Stream, check_link_seqs, ids
 
 CODE = future.EXCHANGE.code
@@ -51,8 +51,13 @@ class Outside:
         self.statuses: list[pb.LinkStatus] = []
 
     async def listen(self) -> None:
-        await self.bus.subscribe(subjects.raw(CODE), lambda _s, p: self.frames.append(pb.RawFrame.FromString(p)))
+        await self.bus.subscribe(subjects.raw(CODE), self._on_raw)
         await self.bus.subscribe(subjects.link(CODE), lambda _s, p: self.statuses.append(pb.LinkStatus.FromString(p)))
+
+    def _on_raw(self, _subject: str, payload: bytes) -> None:
+        frame = pb.RawFrame.FromString(payload)
+        if frame.kind not in OF_LINKS:
+            self.frames.append(frame)
 
     def of(self, symbol: str, kind: int = pb.RawFrame.KIND_STREAM) -> list[pb.RawFrame]:
         return [frame for frame in self.frames if frame.symbol == symbol and frame.kind == kind]

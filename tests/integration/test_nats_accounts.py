@@ -64,10 +64,11 @@ async def buses(server: NatsServer, caplog: pytest.LogCaptureFixture) -> AsyncIt
 async def test_frames_flow_from_ingest_to_the_validator(buses: Buses) -> None:
     frames, links = Received(), Received()
     await buses["validator"].subscribe(subjects.raw("*"), frames)
-    await buses["validator"].subscribe(subjects.link("*"), links)
-    buses["ingest"].publish(subjects.raw("upbit", "BTC-KRW"), b"frame")
+    await buses["monitor"].subscribe(subjects.link("*"), links)
+    for subject, payload in ((subjects.raw("upbit", "BTC-KRW"), b"frame"), (subjects.raw_link("upbit"), b"event")):
+        buses["ingest"].publish(subject, payload)
+        await frames.payload(payload)
     buses["ingest"].publish(subjects.link("upbit", "upbit-0"), b"link")
-    await frames.payload(b"frame")
     await links.payload(b"link")
 
 

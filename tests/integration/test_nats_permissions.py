@@ -120,7 +120,7 @@ _HEAR_LISTED = {DATA["instruments"], ALL_OF["instruments"]}
 """To the server `*` also allows a subscription that ends in `>`."""
 MAY_HEAR: dict[str, set[str]] = {
     "ingest": {"_INBOX.>", *(RPC[method] for method in METHODS if method != "book")},
-    "validator": {"_INBOX.>", DATA["raw"], DATA["link"], RPC["book"]} | _HEAR_LISTED,
+    "validator": {"_INBOX.>", DATA["raw"], RPC["book"]} | _HEAR_LISTED,
     "aggregator": {"_INBOX.>"} | _HEALTH | _HEAR_LISTED,
     "monitor": {"_INBOX.>", *ALL_OF.values(), *DATA.values()} | _HEALTH,
     "window": {"_INBOX.>"},

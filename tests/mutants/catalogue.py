@@ -31,6 +31,7 @@ DESK = (
     "tests/unit/test_validator_desk_instruments.py",
 )
 LANES = ("tests/unit/test_ingest_lane.py",)
+LINK_EVENTS = ("tests/integration/test_ingest_link_events.py",)
 
 
 @dataclass(frozen=True)
@@ -274,9 +275,41 @@ MUTANTS = (
         "silent-ingest-is-live",
         "a link whose reports have stopped stays live for ever",
         "services/validator/coverage.py",
-        "if slot.live and now_ns - slot.heard_ns > self._silent_after_ns]",
-        "if slot.live and now_ns < slot.heard_ns]",
+        "if slot.beat_ns is not None and now_ns - slot.beat_ns > self._silent_after_ns",
+        "if slot.beat_ns is not None and now_ns < slot.beat_ns",
         DESK,
+    ),
+    Mutant(
+        "lost-link-event-unseen",
+        "a beat that names an event which was never heard changes nothing",
+        "services/validator/coverage.py",
+        "if told[name].events != link.events]",
+        "if told[name].events < link.events]",
+        DESK,
+    ),
+    Mutant(
+        "link-event-out-of-order-believed",
+        "an event is taken though one before it was lost",
+        "services/validator/coverage.py",
+        "if number != link.events + 1:",
+        "if number < link.events + 1:",
+        DESK,
+    ),
+    Mutant(
+        "planned-end-is-a-loss",
+        "the end of a link that was replaced as planned is told as a loss",
+        "services/ingest/link.py",
+        "planned=kind is EndKind.REPLACED or self.succeeded)",
+        "planned=False)",
+        LINK_EVENTS,
+    ),
+    Mutant(
+        "thrown-away-untold",
+        "a frame that the bus did not take leaves its symbol open",
+        "services/ingest/reader.py",
+        "        self._on_loss(symbol)\n",
+        "",
+        LINK_EVENTS,
     ),
     Mutant(
         "revision-stands-still",

@@ -26,7 +26,7 @@ from hoga.domain.whole import WholeBookKeeper
 from hoga.runtime.rest_gate import Gate
 from services.ingest.link import Link
 from services.ingest.subscriptions import Subscriptions
-from services.validator.coverage import NOTHING, Coverage
+from services.validator.coverage import Coverage
 from services.validator.entry import Entry
 from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
 
@@ -103,7 +103,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "every_book_is_live": Mutant(lambda: patch.object(Keeper, "state", State.LIVE), Bias(("drop", "kill_ingest"))),
     "silent_reports_pass": Mutant(
-        lambda: patch.object(Coverage, "tick", lambda *_args: NOTHING), Bias(("freeze_ingest",), lines=("one",))
+        lambda: patch.object(Coverage, "tick", lambda *_args: []), Bias(("freeze_ingest",), lines=("one",))
     ),
     "lines_are_not_compared": Mutant(
         lambda: patch.object(Recent, "agrees", lambda *_args: None),

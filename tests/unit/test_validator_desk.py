@@ -38,6 +38,8 @@ class World:
         self.books: list[pb.OrderBook] = []
         self.requests: list[str] = []
         self.link_seq = 0
+        self.links: dict[str, tuple] = {}
+        self.link_events = 0
         self.task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -57,10 +59,15 @@ class World:
         for _ in range(12):
             await asyncio.sleep(0)
 
-    def link(self, exchange="upbit", symbols=("BTC-KRW", "ETH-KRW"), link="L1", **fields) -> None:
-        fields.setdefault("state", pb.LinkState.LINK_STATE_CONNECTED)
-        status = pb.LinkStatus(exchange=exchange, link=link, slot="s0", symbols=list(symbols), **fields)
-        self.bus.publish(subjects.link(exchange, "s0"), status.SerializeToString())
+    def link(self, exchange="upbit", symbols=("BTC-KRW", "ETH-KRW"), link="L1", *, lost=False) -> None:
+        """The one link of the exchange, in a beat; `lost`: it had frames thrown away."""
+        changed = lost or (link, symbols) != self.links.get(exchange)
+        self.links[exchange] = (link, symbols)
+        self.link_events += changed
+        told = pb.LinkBeat.Link(link=link, events=self.link_events)
+        beat = pb.LinkBeat(slot="s0", symbols=symbols, links=[told])
+        frame = pb.RawFrame(exchange=exchange, kind=pb.RawFrame.KIND_LINK_BEAT, link_beat=beat)
+        self.bus.publish(subjects.raw_link(exchange), frame.SerializeToString())
 
     def raw(self, payload: bytes, symbol="BTC-KRW", native="KRW-BTC", exchange="upbit", link="L1", **fields) -> None:
         self.link_seq += 1
@@ -238,7 +245,7 @@ async def test_a_link_that_lost_frames_proves_nothing_until_it_delivers(make) ->
     world.raw(SNAPSHOT, kind=pb.RawFrame.KIND_REST_SNAPSHOT, **SPOT)
     await world.settle()
     world.requests.clear()
-    world.link(exchange="binance_spot", symbols=["BTC-USDT"], dropped=7)
+    world.link(exchange="binance_spot", symbols=["BTC-USDT"], lost=True)
     await world.settle()
     assert world.state("BTC-USDT") is State.STALE
     assert world.requests == []

@@ -1,6 +1,6 @@
 """The validator with bytes from the bus. A script of messages:
 
-R  RawFrame    L  LinkStatus    I  InstrumentList    Q  a request for a book    A  what requests are answered with
+R  RawFrame    I  InstrumentList    Q  a request for a book    A  what requests are answered with
 T  a tick      c, C  the bus goes, comes back
 """
 
@@ -29,7 +29,7 @@ _EXTRA = [(what, b"") for what in (b"T", b"T", b"c", b"C")]
 
 def targets() -> Iterator[Target]:
     kinds = {
-        b"R": pb.RawFrame, b"L": pb.LinkStatus, b"I": pb.InstrumentList, b"Q": pb.BookRequest, b"A": pb.RpcReply,
+        b"R": pb.RawFrame, b"I": pb.InstrumentList, b"Q": pb.BookRequest, b"A": pb.RpcReply,
     }  # fmt: skip
     mutator = script.mutator({what: messages.mutator(kind) for what, kind in kinds.items()}, _EXTRA)
     for code in registry.EXCHANGES:
@@ -66,8 +66,6 @@ async def _play(validator: Validator, bus: OpenBus, ctx: ServiceContext, what: b
     match what:
         case b"R":
             validator._on_raw("ob.v1.raw.x.y", payload)
-        case b"L":
-            validator._on_link("ob.v1.link.x.y", payload)
         case b"I":
             validator._on_instruments("ob.v1.instruments.x", payload)
         case b"Q":
@@ -106,13 +104,16 @@ def scripts(code: str) -> list[bytes]:
     """A link that is reported and brings its frames, the list of the exchange, requests for a book."""
     exchange, seed = registry.get(code), seeds.of(code)
     symbols = {native: exchange.handler.normalize_symbol(native) for native in seed.natives}
-    status = pb.LinkStatus(
-        exchange=code, link="L", slot="s0", state=pb.LinkState.LINK_STATE_CONNECTED, symbols=symbols.values(), frames=9
-    )
+    told = [
+        pb.RawFrame(exchange=code, kind=pb.RawFrame.KIND_LINK_BEAT, link_beat=pb.LinkBeat(slot="s0", symbols=["A-B"])),
+        _event(code, 1, pb.LinkEvent.KIND_OPENED, [*symbols.values()]),
+        _event(code, 2, pb.LinkEvent.KIND_SETTLED, [*symbols.values()]),
+    ]
     listed = pb.InstrumentList(exchange=code, revision=1, time_ns=1, instance="i")
     for native, symbol in symbols.items():
         listed.instruments.add(symbol=symbol, native_symbol=native, trading=True, base="A", quote="B", status="on")
-    events: list[script.Event] = [(b"L", status.SerializeToString()), (b"I", listed.SerializeToString())]
+    events: list[script.Event] = [(b"R", frame.SerializeToString()) for frame in told]
+    events.append((b"I", listed.SerializeToString()))
     numbers: dict[str, int] = defaultdict(int)
     for kind, data in seed.stream[:90]:
         for native in _natives(code, kind, data):
@@ -127,12 +128,24 @@ def scripts(code: str) -> list[bytes]:
                 frame.encoding, frame.payload = pb.RawFrame.ENCODING_ZSTD, packing.compress(data)
             events.append((b"R", frame.SerializeToString()))
     events = events[:70]
+    standing = pb.RawFrame(
+        exchange=code,
+        kind=pb.RawFrame.KIND_LINK_BEAT,
+        link_beat=pb.LinkBeat(
+            slot="s0", symbols=symbols.values(), links=[pb.LinkBeat.Link(link="L", events=3, without=["A-B"])]
+        ),
+    ).SerializeToString()
     answered = pb.RpcReply(error="no").SerializeToString()
     asked = pb.BookRequest(exchange=code, symbol=symbols[seed.natives[0]], depth=5).SerializeToString()
     return [
-        script.write([*events[:4], (b"A", answered), (b"T", b""), (b"T", b"")]),
-        script.write([*events, (b"Q", asked), (b"T", b""), events[0], (b"c", b""), (b"C", b""), (b"Q", asked)]),
+        script.write([*events[:6], (b"A", answered), (b"T", b""), (b"T", b"")]),
+        script.write([*events, (b"Q", asked), (b"T", b""), (b"R", standing), (b"c", b""), (b"C", b""), (b"Q", asked)]),
     ]
+
+
+def _event(code: str, number: int, kind: pb.LinkEvent.Kind, symbols: list[str]) -> pb.RawFrame:
+    event = pb.LinkEvent(kind=kind, slot="s0", symbols=symbols)
+    return pb.RawFrame(exchange=code, kind=pb.RawFrame.KIND_LINK_EVENT, link="L", link_seq=number, link_event=event)
 
 
 def _natives(code: str, kind: str, data: bytes) -> list[str]:

@@ -24,33 +24,41 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16orderbook/v1/raw.proto\x12\x0corderbook.v1\"\x9b\x03\n\x08RawFrame\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x15\n\rnative_symbol\x18\x03 \x01(\t\x12\x0c\n\x04link\x18\x04 \x01(\t\x12\x10\n\x08link_seq\x18\x05 \x01(\x04\x12\x17\n\x0freceive_time_ns\x18\x06 \x01(\x03\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.orderbook.v1.RawFrame.Kind\x12\x31\n\x08\x65ncoding\x18\x08 \x01(\x0e\x32\x1f.orderbook.v1.RawFrame.Encoding\x12\x0f\n\x07payload\x18\t \x01(\x0c\x12\x17\n\x0freceive_mono_ns\x18\n \x01(\x03\"E\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_STREAM\x10\x01\x12\x16\n\x12KIND_REST_SNAPSHOT\x10\x02\"N\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NCODING_IDENTITY\x10\x01\x12\x11\n\rENCODING_ZSTD\x10\x02\"\xf2\x02\n\nLinkStatus\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.orderbook.v1.LinkState\x12\x0f\n\x07symbols\x18\x05 \x03(\t\x12\x0f\n\x07time_ns\x18\x06 \x01(\x03\x12\x19\n\x11\x63onnected_time_ns\x18\x07 \x01(\x03\x12\x19\n\x11last_frame_age_ns\x18\x08 \x01(\x03\x12\x0e\n\x06\x66rames\x18\t \x01(\x04\x12\r\n\x05\x62ytes\x18\n \x01(\x04\x12\x12\n\nreconnects\x18\x0b \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x0c \x01(\x04\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x10\n\x08instance\x18\x0e \x01(\t\x12\x0c\n\x04line\x18\x0f \x01(\t\x12\x11\n\tbehind_ns\x18\x10 \x01(\x03\x12\r\n\x05\x63lock\x18\x11 \x01(\t\x12\x0f\n\x07waiting\x18\x12 \x03(\t\x12\x0f\n\x07mono_ns\x18\x13 \x01(\x03\"3\n\x0fSnapshotRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\"2\n\x12ResubscribeRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\"0\n\x10ReconnectRequest\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x19\n\x08RpcReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"F\n\x0eListingRequest\x12\x13\n\x0binstruments\x18\x01 \x01(\x08\x12\x0f\n\x07tickers\x18\x02 \x01(\x08\x12\x0e\n\x06phases\x18\x03 \x01(\x08\"C\n\x0cListingReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x13\n\x0binstruments\x18\x02 \x03(\x0c\x12\x0f\n\x07tickers\x18\x03 \x03(\x0c*\x8b\x01\n\tLinkState\x12\x1a\n\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x01\x12\x18\n\x14LINK_STATE_CONNECTED\x10\x02\x12\x16\n\x12LINK_STATE_BACKOFF\x10\x03\x12\x15\n\x11LINK_STATE_CLOSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16orderbook/v1/raw.proto\x12\x0corderbook.v1\"\x9c\x04\n\x08RawFrame\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x15\n\rnative_symbol\x18\x03 \x01(\t\x12\x0c\n\x04link\x18\x04 \x01(\t\x12\x10\n\x08link_seq\x18\x05 \x01(\x04\x12\x17\n\x0freceive_time_ns\x18\x06 \x01(\x03\x12)\n\x04kind\x18\x07 \x01(\x0e\x32\x1b.orderbook.v1.RawFrame.Kind\x12\x31\n\x08\x65ncoding\x18\x08 \x01(\x0e\x32\x1f.orderbook.v1.RawFrame.Encoding\x12\x0f\n\x07payload\x18\t \x01(\x0c\x12\x17\n\x0freceive_mono_ns\x18\n \x01(\x03\x12+\n\nlink_event\x18\x0b \x01(\x0b\x32\x17.orderbook.v1.LinkEvent\x12)\n\tlink_beat\x18\x0c \x01(\x0b\x32\x16.orderbook.v1.LinkBeat\"n\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_STREAM\x10\x01\x12\x16\n\x12KIND_REST_SNAPSHOT\x10\x02\x12\x13\n\x0fKIND_LINK_EVENT\x10\x03\x12\x12\n\x0eKIND_LINK_BEAT\x10\x04\"N\n\x08\x45ncoding\x12\x18\n\x14\x45NCODING_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45NCODING_IDENTITY\x10\x01\x12\x11\n\rENCODING_ZSTD\x10\x02\"\xc9\x01\n\tLinkEvent\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.orderbook.v1.LinkEvent.Kind\x12\x0c\n\x04slot\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x0f\n\x07planned\x18\x04 \x01(\x08\x12\x0e\n\x06reason\x18\x05 \x01(\t\"P\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0f\n\x0bKIND_OPENED\x10\x01\x12\x10\n\x0cKIND_SETTLED\x10\x02\x12\x0f\n\x0bKIND_CLOSED\x10\x03\"\xbf\x01\n\x08LinkBeat\x12\x0c\n\x04slot\x18\x01 \x01(\t\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12*\n\x05links\x18\x03 \x03(\x0b\x32\x1b.orderbook.v1.LinkBeat.Link\x12\x0f\n\x07mono_ns\x18\x04 \x01(\x03\x12\r\n\x05\x63lock\x18\x05 \x01(\t\x1aH\n\x04Link\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x04\x12\x0f\n\x07without\x18\x03 \x03(\t\x12\x11\n\tunsettled\x18\x04 \x03(\t\"\xf2\x02\n\nLinkStatus\x12\x10\n\x08\x65xchange\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\x12\x0c\n\x04slot\x18\x03 \x01(\t\x12&\n\x05state\x18\x04 \x01(\x0e\x32\x17.orderbook.v1.LinkState\x12\x0f\n\x07symbols\x18\x05 \x03(\t\x12\x0f\n\x07time_ns\x18\x06 \x01(\x03\x12\x19\n\x11\x63onnected_time_ns\x18\x07 \x01(\x03\x12\x19\n\x11last_frame_age_ns\x18\x08 \x01(\x03\x12\x0e\n\x06\x66rames\x18\t \x01(\x04\x12\r\n\x05\x62ytes\x18\n \x01(\x04\x12\x12\n\nreconnects\x18\x0b \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x0c \x01(\x04\x12\x0e\n\x06reason\x18\r \x01(\t\x12\x10\n\x08instance\x18\x0e \x01(\t\x12\x0c\n\x04line\x18\x0f \x01(\t\x12\x11\n\tbehind_ns\x18\x10 \x01(\x03\x12\r\n\x05\x63lock\x18\x11 \x01(\t\x12\x0f\n\x07waiting\x18\x12 \x03(\t\x12\x0f\n\x07mono_ns\x18\x13 \x01(\x03\"3\n\x0fSnapshotRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08priority\x18\x02 \x01(\r\"2\n\x12ResubscribeRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x0c\n\x04link\x18\x02 \x01(\t\"0\n\x10ReconnectRequest\x12\x0c\n\x04link\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x19\n\x08RpcReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\"F\n\x0eListingRequest\x12\x13\n\x0binstruments\x18\x01 \x01(\x08\x12\x0f\n\x07tickers\x18\x02 \x01(\x08\x12\x0e\n\x06phases\x18\x03 \x01(\x08\"C\n\x0cListingReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x13\n\x0binstruments\x18\x02 \x03(\x0c\x12\x0f\n\x07tickers\x18\x03 \x03(\x0c*\x8b\x01\n\tLinkState\x12\x1a\n\x16LINK_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15LINK_STATE_CONNECTING\x10\x01\x12\x18\n\x14LINK_STATE_CONNECTED\x10\x02\x12\x16\n\x12LINK_STATE_BACKOFF\x10\x03\x12\x15\n\x11LINK_STATE_CLOSED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orderbook.v1.raw_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LINKSTATE']._serialized_start=1151
-  _globals['_LINKSTATE']._serialized_end=1290
+  _globals['_LINKSTATE']._serialized_start=1678
+  _globals['_LINKSTATE']._serialized_end=1817
   _globals['_RAWFRAME']._serialized_start=41
-  _globals['_RAWFRAME']._serialized_end=452
-  _globals['_RAWFRAME_KIND']._serialized_start=303
-  _globals['_RAWFRAME_KIND']._serialized_end=372
-  _globals['_RAWFRAME_ENCODING']._serialized_start=374
-  _globals['_RAWFRAME_ENCODING']._serialized_end=452
-  _globals['_LINKSTATUS']._serialized_start=455
-  _globals['_LINKSTATUS']._serialized_end=825
-  _globals['_SNAPSHOTREQUEST']._serialized_start=827
-  _globals['_SNAPSHOTREQUEST']._serialized_end=878
-  _globals['_RESUBSCRIBEREQUEST']._serialized_start=880
-  _globals['_RESUBSCRIBEREQUEST']._serialized_end=930
-  _globals['_RECONNECTREQUEST']._serialized_start=932
-  _globals['_RECONNECTREQUEST']._serialized_end=980
-  _globals['_RPCREPLY']._serialized_start=982
-  _globals['_RPCREPLY']._serialized_end=1007
-  _globals['_LISTINGREQUEST']._serialized_start=1009
-  _globals['_LISTINGREQUEST']._serialized_end=1079
-  _globals['_LISTINGREPLY']._serialized_start=1081
-  _globals['_LISTINGREPLY']._serialized_end=1148
+  _globals['_RAWFRAME']._serialized_end=581
+  _globals['_RAWFRAME_KIND']._serialized_start=391
+  _globals['_RAWFRAME_KIND']._serialized_end=501
+  _globals['_RAWFRAME_ENCODING']._serialized_start=503
+  _globals['_RAWFRAME_ENCODING']._serialized_end=581
+  _globals['_LINKEVENT']._serialized_start=584
+  _globals['_LINKEVENT']._serialized_end=785
+  _globals['_LINKEVENT_KIND']._serialized_start=705
+  _globals['_LINKEVENT_KIND']._serialized_end=785
+  _globals['_LINKBEAT']._serialized_start=788
+  _globals['_LINKBEAT']._serialized_end=979
+  _globals['_LINKBEAT_LINK']._serialized_start=907
+  _globals['_LINKBEAT_LINK']._serialized_end=979
+  _globals['_LINKSTATUS']._serialized_start=982
+  _globals['_LINKSTATUS']._serialized_end=1352
+  _globals['_SNAPSHOTREQUEST']._serialized_start=1354
+  _globals['_SNAPSHOTREQUEST']._serialized_end=1405
+  _globals['_RESUBSCRIBEREQUEST']._serialized_start=1407
+  _globals['_RESUBSCRIBEREQUEST']._serialized_end=1457
+  _globals['_RECONNECTREQUEST']._serialized_start=1459
+  _globals['_RECONNECTREQUEST']._serialized_end=1507
+  _globals['_RPCREPLY']._serialized_start=1509
+  _globals['_RPCREPLY']._serialized_end=1534
+  _globals['_LISTINGREQUEST']._serialized_start=1536
+  _globals['_LISTINGREQUEST']._serialized_end=1606
+  _globals['_LISTINGREPLY']._serialized_start=1608
+  _globals['_LISTINGREPLY']._serialized_end=1675
 # @@protoc_insertion_point(module_scope)

@@ -2,7 +2,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Iterable as _Iterable
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -21,15 +21,19 @@ LINK_STATE_BACKOFF: LinkState
 LINK_STATE_CLOSED: LinkState
 
 class RawFrame(_message.Message):
-    __slots__ = ("exchange", "symbol", "native_symbol", "link", "link_seq", "receive_time_ns", "kind", "encoding", "payload", "receive_mono_ns")
+    __slots__ = ("exchange", "symbol", "native_symbol", "link", "link_seq", "receive_time_ns", "kind", "encoding", "payload", "receive_mono_ns", "link_event", "link_beat")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[RawFrame.Kind]
         KIND_STREAM: _ClassVar[RawFrame.Kind]
         KIND_REST_SNAPSHOT: _ClassVar[RawFrame.Kind]
+        KIND_LINK_EVENT: _ClassVar[RawFrame.Kind]
+        KIND_LINK_BEAT: _ClassVar[RawFrame.Kind]
     KIND_UNSPECIFIED: RawFrame.Kind
     KIND_STREAM: RawFrame.Kind
     KIND_REST_SNAPSHOT: RawFrame.Kind
+    KIND_LINK_EVENT: RawFrame.Kind
+    KIND_LINK_BEAT: RawFrame.Kind
     class Encoding(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         ENCODING_UNSPECIFIED: _ClassVar[RawFrame.Encoding]
@@ -48,6 +52,8 @@ class RawFrame(_message.Message):
     ENCODING_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
     RECEIVE_MONO_NS_FIELD_NUMBER: _ClassVar[int]
+    LINK_EVENT_FIELD_NUMBER: _ClassVar[int]
+    LINK_BEAT_FIELD_NUMBER: _ClassVar[int]
     exchange: str
     symbol: str
     native_symbol: str
@@ -58,7 +64,58 @@ class RawFrame(_message.Message):
     encoding: RawFrame.Encoding
     payload: bytes
     receive_mono_ns: int
-    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., link: _Optional[str] = ..., link_seq: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., kind: _Optional[_Union[RawFrame.Kind, str]] = ..., encoding: _Optional[_Union[RawFrame.Encoding, str]] = ..., payload: _Optional[bytes] = ..., receive_mono_ns: _Optional[int] = ...) -> None: ...
+    link_event: LinkEvent
+    link_beat: LinkBeat
+    def __init__(self, exchange: _Optional[str] = ..., symbol: _Optional[str] = ..., native_symbol: _Optional[str] = ..., link: _Optional[str] = ..., link_seq: _Optional[int] = ..., receive_time_ns: _Optional[int] = ..., kind: _Optional[_Union[RawFrame.Kind, str]] = ..., encoding: _Optional[_Union[RawFrame.Encoding, str]] = ..., payload: _Optional[bytes] = ..., receive_mono_ns: _Optional[int] = ..., link_event: _Optional[_Union[LinkEvent, _Mapping]] = ..., link_beat: _Optional[_Union[LinkBeat, _Mapping]] = ...) -> None: ...
+
+class LinkEvent(_message.Message):
+    __slots__ = ("kind", "slot", "symbols", "planned", "reason")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[LinkEvent.Kind]
+        KIND_OPENED: _ClassVar[LinkEvent.Kind]
+        KIND_SETTLED: _ClassVar[LinkEvent.Kind]
+        KIND_CLOSED: _ClassVar[LinkEvent.Kind]
+    KIND_UNSPECIFIED: LinkEvent.Kind
+    KIND_OPENED: LinkEvent.Kind
+    KIND_SETTLED: LinkEvent.Kind
+    KIND_CLOSED: LinkEvent.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    PLANNED_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    kind: LinkEvent.Kind
+    slot: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    planned: bool
+    reason: str
+    def __init__(self, kind: _Optional[_Union[LinkEvent.Kind, str]] = ..., slot: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., planned: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LinkBeat(_message.Message):
+    __slots__ = ("slot", "symbols", "links", "mono_ns", "clock")
+    class Link(_message.Message):
+        __slots__ = ("link", "events", "without", "unsettled")
+        LINK_FIELD_NUMBER: _ClassVar[int]
+        EVENTS_FIELD_NUMBER: _ClassVar[int]
+        WITHOUT_FIELD_NUMBER: _ClassVar[int]
+        UNSETTLED_FIELD_NUMBER: _ClassVar[int]
+        link: str
+        events: int
+        without: _containers.RepeatedScalarFieldContainer[str]
+        unsettled: _containers.RepeatedScalarFieldContainer[str]
+        def __init__(self, link: _Optional[str] = ..., events: _Optional[int] = ..., without: _Optional[_Iterable[str]] = ..., unsettled: _Optional[_Iterable[str]] = ...) -> None: ...
+    SLOT_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    MONO_NS_FIELD_NUMBER: _ClassVar[int]
+    CLOCK_FIELD_NUMBER: _ClassVar[int]
+    slot: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    links: _containers.RepeatedCompositeFieldContainer[LinkBeat.Link]
+    mono_ns: int
+    clock: str
+    def __init__(self, slot: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., links: _Optional[_Iterable[_Union[LinkBeat.Link, _Mapping]]] = ..., mono_ns: _Optional[int] = ..., clock: _Optional[str] = ...) -> None: ...
 
 class LinkStatus(_message.Message):
     __slots__ = ("exchange", "link", "slot", "state", "symbols", "time_ns", "connected_time_ns", "last_frame_age_ns", "frames", "bytes", "reconnects", "dropped", "reason", "instance", "line", "behind_ns", "clock", "waiting", "mono_ns")
