@@ -22,11 +22,12 @@ from services.simulator.manglers import MANGLERS
 
 SPOKEN = {"code": "exchange", "native": "symbol"}
 ALIASES = {"list": "relist"}
-CHOICES: dict[str, tuple[str, ...]] = {"kind": tuple(MANGLERS), "way": ("up", "down", "both")}
+PHASES = ("auction", "post_only", "limit_only", "pre_open", "halted")
+CHOICES: dict[str, tuple[str, ...]] = {"kind": tuple(MANGLERS), "way": ("up", "down", "both"), "to": PHASES}
 """What an argument of this name may be."""
 BOUNDS: dict[str, tuple[float, float]] = {"close_code": (1000, 4999), "status": (200, 599)}
 """Least and most of a number of this name; others reach from -FOREVER_S to FOREVER_S."""
-UNDONE_BY = {"halt": "resume", "quiet": "wake", "delist": "relist"}
+UNDONE_BY = {"halt": "resume", "phase": "resume", "maintain": "reopen", "quiet": "wake", "delist": "relist"}
 _NO_ACTIONS = ("report", "rest_fault", "connect_answer")
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 

@@ -1,7 +1,8 @@
 """Draws the life of one book: seeded changes around a drifting fair price.
 
 Rules it keeps:
-1. Bids stay below asks after every single change; neither side falls under `_FEWEST` levels.
+1. Bids stay below asks after every single change; neither side falls under `_FEWEST` levels. In an auction they may
+   cross, by at most `_OVERLAP` levels; the first changes after it take out what has met.
 2. The touch follows the fair price: what the price has passed is eaten, what it has left behind is filled.
 3. Most changes are near the touch, some far, a few absurdly far. Levels come and go around the usual number.
 4. Some changes delete a level that is not there, some ids change nothing, some levels live only within a frame.
@@ -21,6 +22,7 @@ from services.simulator.retick import Finer
 from services.simulator.venues.base import Day, IdStyle
 
 _FEWEST = 4
+_OVERLAP = 6
 _MOST_EATEN = 40
 """Levels that one frame can lose to a price move."""
 
@@ -102,7 +104,7 @@ class Generator:
         self._last, self._open = price(top), price(max(1, int(fair * self.dice.uniform(0.95, 1.05))))
         self._low, self._high = min(self._last, self._open), max(self._last, self._open)
 
-    def window(self, start_ms: int, end_ms: int, touched: Touched) -> int | None:
+    def window(self, start_ms: int, end_ms: int, touched: Touched, *, auction: bool = False) -> int | None:
         """Draws the changes of one window into the book and into `touched`; the first id, None for no change."""
         dice = self.dice
         fair = self._fair(end_ms)
@@ -114,8 +116,12 @@ class Generator:
         if dice.random() < 0.01:
             count *= 6
         window = Window(self.true, self.ids, touched, start_ms, end_ms, count + 6)
-        self._follow(window, fair)
-        for _ in range(count):
+        if auction:
+            self._collect(window)
+        else:
+            self._match(window)
+            self._follow(window, fair)
+        for _ in range(0 if auction else count):
             self._one(window)
         for side in (BID, ASK):
             for _ in range(min((self.spec.levels - len(self.true.ranks[side])) // 40, 6)):
@@ -188,6 +194,26 @@ class Generator:
         if draw < 0.02:
             return self._lot  # dust; on Bithumb it shows as 0
         return (int(self._typical * 4 * draw * draw * draw) + 1) * self._lot
+
+    def _collect(self, window: Window) -> None:
+        """Orders that nobody matches: sizes near the touch, and prices beyond it as long as few levels overlap."""
+        true, dice = self.true, self.dice
+        bid, ask = true.best(BID), true.best(ASK)
+        if bid - ask < _OVERLAP and dice.random() < 0.5:
+            side = BID if dice.random() < 0.5 else ASK
+            index = ask + dice.randrange(3) if side == BID else max(1, bid - dice.randrange(3))
+            window.set(side, index, self._size())
+        for side in (BID, ASK):
+            window.set(side, true.best(side), self._size())
+
+    def _match(self, window: Window) -> None:
+        """What an auction has left crossed meets."""
+        true = self.true
+        while true.best(BID) >= true.best(ASK):
+            for side in (BID, ASK):
+                if len(true.ranks[side]) <= _FEWEST:
+                    window.set(side, self._beyond(side), self._size())
+                window.set(side, true.best(side), 0)
 
     def _follow(self, window: Window, fair: float) -> None:
         """Rule 2."""

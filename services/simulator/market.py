@@ -15,6 +15,7 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.assets import CHINESE, REAL, Asset, invented
 from services.simulator.generator import Generator
 from services.simulator.ids import Ids
@@ -40,6 +41,8 @@ class ExchangeMarket:
         if not options.client_limits:
             self.emulator.unlimited()
         self.symbols: dict[str, SymbolMarket] = {}
+        self.maintained = False
+        """The whole exchange stands still."""
         self.shown: dict[str, BookView] = {}
         """What `book` answers for a market just now instead of the latest book."""
         self._paths = paths
@@ -133,8 +136,8 @@ class ExchangeMarket:
         symbol = self.symbols.get(native)
         return None if symbol is None else symbol.listing
 
-    def trading(self, native: str) -> bool:
-        return not self.symbols[native].halted
+    def phase(self, native: str) -> Phase:
+        return Phase.MAINTENANCE if self.maintained else self.symbols[native].phase
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         symbol = self.symbols[native]

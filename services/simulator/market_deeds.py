@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hoga.domain.phases import Phase
 from hoga.exchanges import registry
 from hoga.exchanges.base import Continuity
 from services.simulator.venue import Venue
@@ -31,13 +32,34 @@ class MarketDeeds:
 
     def halt(self, code: str, native: str) -> Deed:
         """Trading stops: no more changes; the status in the lists says so."""
-        self._market(code).symbols[native].halted = True
+        self._market(code).symbols[native].phase = Phase.HALTED
         return {"halted": native}
 
     def resume(self, code: str, native: str) -> Deed:
-        """Trading goes on after a halt."""
-        self._market(code).symbols[native].halted = False
+        """Trading goes on after a halt, or any other phase."""
+        self._market(code).symbols[native].phase = Phase.TRADING
         return {"resumed": native}
+
+    def phase(self, code: str, native: str, to: str = "halted") -> Deed:
+        """The exchange does something else with the orders of a market. In an auction they are collected and not
+        matched, so that the book crosses; before the opening, and halted, nothing changes."""
+        market, phase = self._market(code), Phase[to.upper()]
+        if phase not in market.emulator.words and phase is not Phase.HALTED:
+            raise ValueError(f"{code} has no word for {to}")
+        market.symbols[native].phase = phase
+        return {"phase": to, "native": native}
+
+    def maintain(self, code: str) -> Deed:
+        """The whole exchange is maintained: its links stay, nothing changes any more."""
+        if Phase.MAINTENANCE not in self._market(code).emulator.words:
+            raise ValueError(f"{code} has no word for a maintenance")
+        self._market(code).maintained = True
+        return {"maintained": code}
+
+    def reopen(self, code: str) -> Deed:
+        """The maintenance of an exchange ends."""
+        self._market(code).maintained = False
+        return {"reopened": code}
 
     def quiet(self, code: str, native: str) -> Deed:
         """Nothing changes any more, though the market trades; until `wake`."""

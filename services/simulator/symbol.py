@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from heapq import nlargest, nsmallest
 
+from hoga.domain.phases import Phase
 from services.simulator.book import ASK, BID, Sides
 from services.simulator.generator import Generator, Touched
 from services.simulator.listings import Spec
@@ -28,7 +29,7 @@ class SymbolMarket:
         """Another one than `spec` where a finer tick is due once the pending frame has left."""
         self.generator, self.true = generator, generator.true
         self.whole_frames = whole_frames
-        self.halted = False
+        self.phase = Phase.TRADING
         self.quiet = False
         """Trading, but nothing changes."""
         self.emitted_seq = self.true.seq
@@ -50,17 +51,22 @@ class SymbolMarket:
         return self.true.life
 
     @property
+    def still(self) -> bool:
+        """Whether the phase lets nothing change."""
+        return self.phase not in (Phase.TRADING, Phase.LIMIT_ONLY, Phase.POST_ONLY, Phase.AUCTION)
+
+    @property
     def newest(self) -> int:
         """The newest id there is."""
         return self.generator.ids.last if self._ending is None else max(self._ending, self.true.seq)
 
     def generate(self, start_ms: int, end_ms: int) -> None:
         """Draws the changes of a window, to be emitted when `end_ms` has come."""
-        if self.halted or self.quiet:
+        if self.still or self.quiet:
             return
         start_ms = max(start_ms, self.window_end_ms)
         end_ms = max(end_ms, start_ms + 1)
-        drawn = self.generator.window(start_ms, end_ms, self._drawn)
+        drawn = self.generator.window(start_ms, end_ms, self._drawn, auction=self.phase is Phase.AUCTION)
         self.window_end_ms = end_ms
         if drawn is not None:
             self._first_seq = self._first_seq or drawn

@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from urllib.parse import urlencode
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from hoga.exchanges.base import Exchange, RestKind
 from services.simulator.desk import Desk
@@ -41,8 +42,10 @@ class TapeMarket:
     def listing(self, native: str) -> Listing | None:
         return self._listings.get(native)
 
-    def trading(self, native: str) -> bool:
-        return True
+    maintained = False
+
+    def phase(self, native: str) -> Phase:
+        return Phase.TRADING
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         return BookView(0, 0, [], [])

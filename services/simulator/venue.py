@@ -50,7 +50,8 @@ class Venue(Desk):
         if native in self.crossings:
             self._cross(symbol)
         interval = symbol.generator.next_interval_ms()
-        symbol.generate(now_ms, now_ms + interval)
+        if not self.market.maintained:
+            symbol.generate(now_ms, now_ms + interval)
         return interval
 
     def tick(self, now: Stamp) -> None:

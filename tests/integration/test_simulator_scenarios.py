@@ -118,7 +118,7 @@ async def test_it_is_played_to_its_end_and_no_action_fails(path: Path) -> None:
     assert struck >= names(scenario) & STRUCK_LATER
     for code, market in server.market.exchanges.items():
         for native, symbol in market.symbols.items():
-            assert (symbol.halted, symbol.quiet) == (False, False), f"{code} {native} is left as it is"
+            assert (symbol.still, symbol.quiet) == (False, False), f"{code} {native} is left as it is"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -293,7 +293,7 @@ class Judge(Oracle):
         if not lives:
             return 0.0, 0.0, "unknown"
         life = lives[-1]
-        what = "delisted" if life.ended_s else "still" if life.market.halted or life.market.quiet else "market"
+        what = "delisted" if life.ended_s else "still" if life.market.still or life.market.quiet else "market"
         missed_s = life.frames[0].sent_s
         if said.life is not None and said.life is not life:
             return now - missed_s, 0.0, "relisted"  # the same ids, but of an earlier listing

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
 from hoga.exchanges.base import Exchange
@@ -67,8 +68,10 @@ class FakeMarket:
     def listing(self, native: str) -> Listing | None:
         return self._listings.get(native)
 
-    def trading(self, native: str) -> bool:
-        return native not in self.halted
+    maintained = False
+
+    def phase(self, native: str) -> Phase:
+        return Phase.HALTED if native in self.halted else Phase.TRADING
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         bids, asks = self.sides[native]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from services.simulator.venues.base import (
     BookView,
@@ -48,8 +49,10 @@ class FakeMarket:
     def listing(self, native: str) -> Listing | None:
         return next((listing for listing in LISTINGS if listing.native == native), None)
 
-    def trading(self, native: str) -> bool:
-        return native not in self.halted
+    maintained = False
+
+    def phase(self, native: str) -> Phase:
+        return Phase.HALTED if native in self.halted else Phase.TRADING
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         known = self._past[native]

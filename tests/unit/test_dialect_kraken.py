@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hoga.domain.keeper import KeeperRules
+from hoga.domain.phases import Phase
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
@@ -64,8 +65,10 @@ class FakeMarket:
     def listing(self, native: str) -> Listing | None:
         return next((listing for listing in LISTINGS if listing.native == native), None)
 
-    def trading(self, native: str) -> bool:
-        return native not in self.halted
+    maintained = False
+
+    def phase(self, native: str) -> Phase:
+        return Phase.HALTED if native in self.halted else Phase.TRADING
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         bids, asks = self.sides[native]

@@ -11,6 +11,7 @@ import pytest
 
 from hoga.domain.actions import Resubscribe
 from hoga.domain.keeper import KeeperRules
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
@@ -69,8 +70,10 @@ class FakeMarket:
     def listing(self, native: str) -> Listing | None:
         return self.listed.get(native)
 
-    def trading(self, native: str) -> bool:
-        return native not in self.halted
+    maintained = False
+
+    def phase(self, native: str) -> Phase:
+        return Phase.HALTED if native in self.halted else Phase.TRADING
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         return self.books[self.listed[native].native]

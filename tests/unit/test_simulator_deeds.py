@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hoga.domain.phases import Phase
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Continuity, RouteKind
 from services.simulator.actions import ACTIONS
@@ -52,7 +53,7 @@ def test_a_quiet_market_trades_and_changes_nothing(code: str) -> None:
     room.run(5.0)
     assert books(client, native) == []
     assert room.world.truth(code, native) == truth
-    assert room.world.market.exchanges[code].trading(native)
+    assert room.world.market.exchanges[code].phase(native) is Phase.TRADING
     room.world.faults.wake(code, native)
     room.run(1.0)
     assert len(books(client, native)) > 5

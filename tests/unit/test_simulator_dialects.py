@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from services.simulator.market import ExchangeMarket, Market
 from services.simulator.options import Options
@@ -298,7 +299,7 @@ def test_binance_lists_name_assets_filters_and_turnover(code: str) -> None:
         )  # fmt: skip
     tickers = {ticker["symbol"]: ticker for ticker in json.loads(desk.get(f"{base}/ticker/24hr").body)}
     assert Decimal(tickers["BTCUSDT"]["quoteVolume"]) > 100 * Decimal(tickers["币安人生USDT"]["quoteVolume"])
-    desk.market.symbols["BTCUSDT"].halted = True
+    desk.market.symbols["BTCUSDT"].phase = Phase.HALTED
     again = json.loads(desk.get(f"{base}/exchangeInfo").body)["symbols"][0]["status"]
     assert again == ("BREAK" if code == "binance_future" else "HALT")
 

@@ -244,10 +244,10 @@ def test_what_lasts_for_a_while_is_undone() -> None:
     player = Player(parse(text), room.world)
     assert player.advance(0.9) == 1.0
     assert player.advance(1.0) == 3.0
-    assert (market.symbols["BTCUSDT"].halted, market.symbols["ETHUSDT"].quiet) == (True, True)
+    assert (market.symbols["BTCUSDT"].still, market.symbols["ETHUSDT"].quiet) == (True, True)
     assert "XRPUSDT" not in market.symbols
     assert player.advance(3.0) is None
-    assert (market.symbols["BTCUSDT"].halted, market.symbols["ETHUSDT"].quiet) == (False, False)
+    assert (market.symbols["BTCUSDT"].still, market.symbols["ETHUSDT"].quiet) == (False, False)
     assert market.symbols["XRPUSDT"].lives == 2
 
 
@@ -300,10 +300,12 @@ def test_every_action_is_described_and_does_what_it_is_called() -> None:
 
 def test_scenarios_over_all_exchanges_leave_every_market_at_work() -> None:
     names = [
-        name for name, found in ACTIONS.items() if found.takes_exchange and name not in ("inject", "delist", "silence")
+        name
+        for name, found in ACTIONS.items()
+        if found.takes_exchange and name not in ("inject", "delist", "silence", "maintain")
     ]
     text = "seed = 1\n[random]\nrate_per_s = 40\nuntil_s = 8\n[random.actions]\n" + "".join(f"{n} = 1\n" for n in names)
-    text += "delist = { weight = 1, for_s = 1 }\n"
+    text += 'delist = { weight = 1, for_s = 1 }\nmaintain = { weight = 1, exchange = "kraken", for_s = 1 }\n'
     room = Room(*emulated(), symbols=3)
     clients = [room.client(code) for code in emulated()]
     for client in clients:

@@ -88,7 +88,7 @@ class Okx(Bybit):
 
     def follow(self) -> None:
         for frame in self.client.take():
-            if frame["arg"]["instId"] != self.native or "data" not in frame:
+            if frame["arg"].get("instId") != self.native or "data" not in frame:
                 continue
             data = frame["data"][0]
             if frame["action"] == "snapshot":

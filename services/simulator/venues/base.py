@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 
 IntLevel = tuple[int, int]
@@ -86,7 +87,12 @@ class MarketPort(Protocol):
 
     def listing(self, native: str) -> Listing | None: ...
 
-    def trading(self, native: str) -> bool: ...
+    def phase(self, native: str) -> Phase:
+        """What the exchange does with the orders of a market now; a maintenance of all is one of each."""
+
+    @property
+    def maintained(self) -> bool:
+        """Whether the whole exchange is."""
 
     def book(self, native: str, at_ms: int | None = None) -> BookView:
         """The book at `at_ms`, or (None) as the latest frame left it. KeyError for an unlisted market."""
@@ -236,6 +242,8 @@ class Emulator(ABC):
     """Whether frames are binary."""
     whole_frames: bool = False
     """Whether every frame holds the whole book (otherwise changes)."""
+    words: ClassVar[Mapping[Phase, str]] = {Phase.TRADING: ""}
+    """Its words for the phases that it knows. A halted market that it has no word for leaves its list."""
     repeats: ClassVar[float] = 0.0
     """Share of frames that repeat the previous book, where frames are whole."""
 

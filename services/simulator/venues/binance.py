@@ -174,6 +174,7 @@ class BinanceEmulator(Emulator):
 
 class BinanceSpotEmulator(BinanceEmulator):
     code = "binance_spot"
+    words = binance_rest.SPOT_WORDS
     futures = False
     catalogue = Catalogue(
         style="spot",
@@ -189,6 +190,7 @@ class BinanceSpotEmulator(BinanceEmulator):
 
 class BinanceFutureEmulator(BinanceEmulator):
     code = "binance_future"
+    words = binance_rest.FUTURE_WORDS
     futures = True
     ids = IdStyle.SHARED
     catalogue = Catalogue(style="derivatives", quote="USDT", native=native_id, share=1.0, dated=True, renamed=renamed)

@@ -15,12 +15,26 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, Call, Listing, MarketPort
 from services.simulator.venues.numbers import fixed
 from services.simulator.venues.throttle import Budget, Verdict
 
 SPOT_LIMIT, FUTURE_LIMIT = 6000, 2400
 _FUTURE_DEPTHS = {5: 2, 10: 2, 20: 2, 50: 2, 100: 5, 500: 10, 1000: 20}
+SPOT_WORDS = {
+    Phase.TRADING: "TRADING",
+    Phase.HALTED: "HALT",
+    Phase.AUCTION: "AUCTION_MATCH",
+    Phase.PRE_OPEN: "PRE_TRADING",
+    Phase.MAINTENANCE: "BREAK",
+}
+FUTURE_WORDS = {
+    Phase.TRADING: "TRADING",
+    Phase.HALTED: "BREAK",
+    Phase.PRE_OPEN: "PENDING_TRADING",
+    Phase.MAINTENANCE: "BREAK",
+}
 _LEGAL = re.compile(r"[A-Z0-9\-_.\u0080-\uffff]{1,20}\Z")
 
 
@@ -179,7 +193,7 @@ class BinanceRest:
     def _spot_symbol(self, listing: Listing) -> dict[str, Any]:
         return {
             "symbol": listing.native,
-            "status": "TRADING" if self.market.trading(listing.native) else "HALT",
+            "status": SPOT_WORDS[self.market.phase(listing.native)],
             "baseAsset": listing.base,
             "baseAssetPrecision": 8,
             "quoteAsset": listing.quote,
@@ -201,7 +215,7 @@ class BinanceRest:
             "contractType": "CURRENT_QUARTER" if dated else "PERPETUAL",
             "deliveryDate": listing.delivery_ms if dated else 4133404800000,
             "onboardDate": 1569398400000,
-            "status": "TRADING" if self.market.trading(listing.native) else "BREAK",
+            "status": FUTURE_WORDS[self.market.phase(listing.native)],
             "baseAsset": listing.base,
             "quoteAsset": listing.quote,
             "marginAsset": listing.quote,

@@ -14,6 +14,7 @@ import json
 from functools import lru_cache
 from random import Random
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import (
     Answer,
     BookView,
@@ -117,7 +118,7 @@ class BithumbRest(MarketsRest):
         for listing in self.market.listings():
             names = {"korean_name": listing.korean_name, "english_name": listing.english_name}
             warning = {"market_warning": "NONE"} if details else {}
-            if self.market.trading(listing.native):
+            if self.market.phase(listing.native) is Phase.TRADING:
                 found.append({"market": listing.native, **names, **warning})
         return json.dumps(found, ensure_ascii=False, separators=(",", ":"))
 

@@ -161,6 +161,7 @@ class BybitSpotEmulator(BybitEmulator):
 
 class BybitFutureEmulator(BybitEmulator):
     code = "bybit_future"
+    words = bybit_rest.FUTURE_WORDS
     catalogue = Catalogue(style="derivatives", quote="USDT", native=dated_native, share=0.4, dated=True)
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, BookView, Call, IntLevel, Listing, MarketPort
 from services.simulator.venues.numbers import fixed, plain
 from services.simulator.venues.throttle import Budget
@@ -41,6 +42,10 @@ def side(listing: Listing, levels: list[IntLevel], spot: bool) -> str:
 def cross_sequence(time_ms: int) -> int:
     """`seq`: rises with every frame, with holes, in all topics of a market alike."""
     return time_ms % 10**12
+
+
+FUTURE_WORDS = {Phase.TRADING: "Trading", Phase.AUCTION: "CallAuction", Phase.PRE_OPEN: "NotStarted"}
+_LAUNCHING = (Phase.AUCTION, Phase.PRE_OPEN)
 
 
 class BybitRest:
@@ -92,11 +97,9 @@ class BybitRest:
     def _instruments(self, call: Call) -> dict[str, Any]:
         describe = self._spot_market if self.category == "spot" else self._contract
         status = call.query.get("status", "Trading")
-        if "symbol" in call.query:
-            chosen = [self._symbol(call)]
-        else:
-            chosen = list(self.market.listings()) if status == "Trading" else []
-        listed = [listing for listing in chosen if self.market.trading(listing.native)]
+        chosen = [self._symbol(call)] if "symbol" in call.query else list(self.market.listings())
+        phases = (Phase.TRADING,) if status == "Trading" else _LAUNCHING if status == "PreLaunch" else ()
+        listed = [listing for listing in chosen if self.market.phase(listing.native) in phases]
         result: dict[str, Any] = {"category": self.category}
         if self.category != "spot":
             listed, result["nextPageCursor"] = _page(call, listed)
@@ -119,11 +122,13 @@ class BybitRest:
 
     def _contract(self, listing: Listing) -> dict[str, Any]:
         dated = listing.kind == "dated"
+        phase = self.market.phase(listing.native)
+        launching = phase in _LAUNCHING
         tick, step = fixed(listing.tick, listing.price_decimals), fixed(listing.size_step, listing.size_decimals)
         return {
             "symbol": listing.native,
             "contractType": "LinearFutures" if dated else "LinearPerpetual",
-            "status": "Trading",
+            "status": "PreLaunch" if launching else "Trading",
             "baseCoin": listing.base,
             "quoteCoin": listing.quote,
             "launchTime": "1585526400000",
@@ -133,8 +138,8 @@ class BybitRest:
             "lotSizeFilter": {"minOrderQty": step, "qtyStep": step, "minNotionalValue": "5"},
             "fundingInterval": 0 if dated else 480,
             "settleCoin": listing.quote,
-            "isPreListing": False,
-            "preListingInfo": None,
+            "isPreListing": launching,
+            "preListingInfo": {"curAuctionPhase": FUTURE_WORDS[phase], "phases": []} if launching else None,
             "symbolType": "",
         }
 

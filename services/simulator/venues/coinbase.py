@@ -42,7 +42,7 @@ from services.simulator.venues.base import (
     Topic,
     read_json,
 )
-from services.simulator.venues.coinbase_rest import CoinbaseRest, book_of, rfc3339
+from services.simulator.venues.coinbase_rest import WORDS, CoinbaseRest, book_of, rfc3339
 from services.simulator.venues.numbers import plain
 from services.simulator.venues.throttle import Meter, meter
 
@@ -65,6 +65,7 @@ class Rules:
 
 class CoinbaseEmulator(Emulator):
     code = "coinbase"
+    words = WORDS
     catalogue = Catalogue(
         style="spot", quote="USD", native=lambda base, quote, delivery: f"{base}-{quote}", share=0.12, crosses=("BTC",)
     )

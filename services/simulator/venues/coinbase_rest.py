@@ -15,6 +15,7 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
 from services.simulator.venues.numbers import plain
 from services.simulator.venues.throttle import Budget
@@ -51,6 +52,17 @@ def rfc3339(time_ns: int) -> str:
 @lru_cache(maxsize=256)
 def _second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+WORDS = {
+    Phase.TRADING: "online",
+    Phase.HALTED: "trading_disabled",
+    Phase.AUCTION: "auction_mode",
+    Phase.POST_ONLY: "post_only",
+    Phase.LIMIT_ONLY: "limit_only",
+    Phase.MAINTENANCE: "cancel_only",
+}
+"""The status of a product, or the flag that is set besides."""
 
 
 class CoinbaseRest:
@@ -121,6 +133,7 @@ class CoinbaseRest:
     def _product(self, listing: Listing, *, alias: str = "", alias_to: list[str] | None = None) -> dict[str, Any]:
         day, price = self.market.day(listing.native), listing.price_decimals
         quote = "USDC" if alias else listing.quote
+        word = WORDS[self.market.phase(listing.native)]
         return {
             "product_id": f"{listing.base}-{quote}" if alias else listing.native,
             "price": plain(day.last, price),
@@ -132,11 +145,11 @@ class CoinbaseRest:
             "quote_name": quote,
             "is_disabled": False,
             "status": "online",
-            "cancel_only": False,
-            "limit_only": False,
-            "post_only": False,
-            "trading_disabled": not self.market.trading(listing.native),
-            "auction_mode": False,
+            "cancel_only": word == "cancel_only",
+            "limit_only": word == "limit_only",
+            "post_only": word == "post_only",
+            "trading_disabled": word == "trading_disabled",
+            "auction_mode": word == "auction_mode",
             "product_type": "SPOT",
             "quote_currency_id": quote,
             "base_currency_id": listing.base,

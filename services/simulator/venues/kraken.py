@@ -13,7 +13,8 @@
 3. An update holds the difference of the best `depth` levels, but no delete for what fell out of them; what is left may
    be nothing, then nothing is sent. A client that cuts to `depth` after each update has exactly the best `depth`.
 4. With a subscription, a heartbeat follows each second in which nothing else was sent.
-5. Without one, a minute in which the client says nothing ends the link.
+5. A phase of the whole exchange is told to every link when it opens, and when it changes.
+6. Without a subscription, a minute in which the client says nothing ends the link.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 from zlib import crc32
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from services.simulator.venues import kraken_rest
 from services.simulator.venues.base import (
@@ -68,6 +70,7 @@ class Rules:
 
 class KrakenEmulator(Emulator):
     code = "kraken"
+    words = kraken_rest.WORDS
     catalogue: ClassVar[Catalogue] = Catalogue(
         style="spot",
         quote="USD",
@@ -135,7 +138,9 @@ class KrakenSession(Session):
         self._heard = self._sent = now.mono_ns
         self._fresh = False
         """Something was sent since the last tick."""
-        self._greeting: list[Action] = [_say(_status(number))]
+        self._number = number
+        self._system = ""
+        """As last told."""
         self._meter = meter(rules.messages_per_s, 1.0)
 
     def stamp(self, payload: bytes) -> bytes:
@@ -170,8 +175,12 @@ class KrakenSession(Session):
         return actions
 
     def _greet(self, actions: list[Action]) -> list[Action]:
-        greeting, self._greeting = self._greeting, []
-        return greeting + actions
+        """What the exchange as a whole does goes before everything else, where that is news."""
+        system = kraken_rest.WORDS[Phase.MAINTENANCE if self.market.maintained else Phase.TRADING]
+        if system == self._system:
+            return actions
+        self._system = system
+        return [_say(_status(self._number, system)), *actions]
 
     def _obey(self, request: dict[str, Any], now: Stamp) -> list[Action]:
         method = request.get("method")
@@ -242,8 +251,8 @@ def _levels(listing: Listing, rows: Sequence[IntLevel]) -> str:
     return ",".join([f'{{"price":{fixed(price, prices)},"qty":{fixed(size, sizes)}}}' for price, size in rows])
 
 
-def _status(number: int) -> dict[str, Any]:
-    data = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": 10**19 + number}
+def _status(number: int, system: str) -> dict[str, Any]:
+    data = {"version": "2.0.10", "system": system, "api_version": "v2", "connection_id": 10**19 + number}
     return {"channel": "status", "type": "update", "data": [data]}
 
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
 from services.simulator.venues.numbers import fixed, plain, rescale
 from services.simulator.venues.throttle import Budget
@@ -25,6 +26,16 @@ _GROUPED_DEPTHS = ("10", "25", "100", "250", "1000")
 
 class KrakenError(Exception):
     """Becomes the `error` list of an answer."""
+
+
+WORDS = {
+    Phase.TRADING: "online",
+    Phase.HALTED: "cancel_only",
+    Phase.POST_ONLY: "post_only",
+    Phase.LIMIT_ONLY: "limit_only",
+    Phase.PRE_OPEN: "work_in_progress",
+    Phase.MAINTENANCE: "maintenance",
+}
 
 
 class KrakenRest:
@@ -98,7 +109,7 @@ class KrakenRest:
             "lot_multiplier": 1,
             "ordermin": fixed(listing.size_step, listing.size_decimals),
             "tick_size": plain(listing.tick, listing.price_decimals),
-            "status": "online" if self.market.trading(listing.native) else "cancel_only",
+            "status": WORDS[self.market.phase(listing.native)],
         }
 
     def _tickers(self, call: Call) -> dict[str, Any]:

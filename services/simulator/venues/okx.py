@@ -10,7 +10,8 @@
    `books5` and `bbo-tbt` send whole books.
 3. The text ping is answered by pong. A link on which nobody has said anything for 30 s is closed (4004).
 4. 480 subscribe and unsubscribe requests an hour for each connection, of at most 64 KB; 3 connections a second.
-5. A service upgrade is announced (notice 64008) a minute before the link is closed.
+5. `instruments` of one type tells what has changed of them, `status` the maintenance of all trading.
+6. A service upgrade is announced (notice 64008) a minute before the link is closed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, ClassVar
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from services.simulator.venues.base import (
     Action,
@@ -40,7 +42,7 @@ from services.simulator.venues.base import (
     Topic,
     read_json,
 )
-from services.simulator.venues.okx_rest import OkxRest, sides
+from services.simulator.venues.okx_rest import TYPES, WORDS, OkxRest, row, sides
 from services.simulator.venues.throttle import Meter, meter
 
 DEPTH = 400
@@ -48,6 +50,7 @@ _WHOLE = {"books5": 5, "bbo-tbt": 1}
 _FOR_MEMBERS = ("books-l2-tbt", "books50-l2-tbt")
 _QUIET = ("tickers", "trades")
 """Acknowledged and not simulated."""
+_MAINTENANCE_MS = 3_600_000
 _ID = re.compile(r"[A-Za-z0-9]{1,32}\Z")
 
 
@@ -65,6 +68,7 @@ class Rules:
 
 class OkxEmulator(Emulator):
     ids = IdStyle.CHANGE
+    words = WORDS
 
     def __init__(self, market: MarketPort, *, seed: int = 0) -> None:
         super().__init__(market)
@@ -155,6 +159,12 @@ class OkxSession(Session):
         self._heard = now.mono_ns
         """When either side last said something, as far as is known."""
         self._ends: int | None = None
+        self._told: dict[str, Phase] = {}
+        """Phases of those markets whose changes the link hears of, as last told."""
+        self._maintained: bool | None = None
+        """The same of the whole exchange; None: it does not hear of that."""
+        self._kinds: set[str] = set()
+        """Types of instruments."""
 
     def receive(self, data: str | bytes, now: Stamp) -> list[Action]:
         self._heard = now.mono_ns
@@ -174,8 +184,11 @@ class OkxSession(Session):
     def tick(self, now: Stamp) -> list[Action]:
         if self._ends is not None and now.mono_ns >= self._ends:
             return [Close(1001, "service upgrade")]
+        news = self._news(now)
+        if news:
+            self._heard = now.mono_ns
         if now.mono_ns - self._heard < self.rules.idle_s * 1e9:
-            return []
+            return news
         # The client is silent; what was pushed counts too.
         pushed_ms = max((self._market.book(topic.native).time_ms for topic in self._listed()), default=0)
         silent_ns = now.wall_ns - pushed_ms * 1_000_000
@@ -188,6 +201,24 @@ class OkxSession(Session):
         self._ends = now.mono_ns + int(self.rules.notice_s * 1e9)
         text = "The connection will soon be closed for a service upgrade. Please reconnect."
         return [_say({"event": "notice", "code": "64008", "msg": text, "connId": self.conn_id})]
+
+    def _news(self, now: Stamp) -> list[Action]:
+        """Rule 5."""
+        said: list[Action] = []
+        for listing in self._market.listings() if self._kinds else ():
+            kind, phase = TYPES[listing.kind], self._market.phase(listing.native)
+            if kind in self._kinds and self._told.get(listing.native, phase) is not phase:
+                arg = {"channel": "instruments", "instType": kind}
+                said.append(_say({"arg": arg, "data": [row(listing, phase)]}))
+            self._told[listing.native] = phase
+        if self._maintained is not None and self._maintained is not self._market.maintained:
+            self._maintained = self._market.maintained
+            begin_ms = now.wall_ns // 1_000_000
+            state = "ongoing" if self._maintained else "completed"
+            times = {"begin": str(begin_ms), "end": str(begin_ms + _MAINTENANCE_MS), "ts": str(begin_ms)}
+            told = {**times, "state": state, "serviceType": "1", "env": "1", "maintType": "1", "preOpenBegin": ""}
+            said.append(_say({"arg": {"channel": "status"}, "data": [told]}))
+        return said
 
     def _listed(self) -> list[Topic]:
         return [topic for topic in self.topics if self._market.listing(topic.native) is not None]
@@ -202,6 +233,10 @@ class OkxSession(Session):
             return [self._error(request, "60013", "Invalid args")]
         topics, answers, firsts = set(self.topics), [], []
         for arg in args:
+            if arg.get("channel") in ("instruments", "status"):
+                answers.append(self._answer(request, {"event": operation, "arg": arg}))
+                self._hear(arg, operation == "subscribe")
+                continue
             topic = Topic(str(arg.get("instId", "")), str(arg.get("channel", "")))
             refusal = self._refusal(request, topic)
             if refusal is not None:
@@ -215,6 +250,15 @@ class OkxSession(Session):
                 firsts.append(SendFirst(topic))
         self.topics = frozenset(topics)
         return [*answers, *firsts]
+
+    def _hear(self, arg: dict[str, Any], hears: bool) -> None:
+        if arg["channel"] == "status":
+            self._maintained = self._market.maintained if hears else None
+        elif hears:
+            self._kinds.add(str(arg.get("instType")))
+            self._told |= {listing.native: self._market.phase(listing.native) for listing in self._market.listings()}
+        else:
+            self._kinds.discard(str(arg.get("instType")))
 
     def _refusal(self, request: dict[str, Any], topic: Topic) -> Send | None:
         if topic.form in _FOR_MEMBERS:

@@ -15,12 +15,13 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, Call, IntLevel, Listing, MarketPort
 from services.simulator.venues.numbers import plain, scale_of
 from services.simulator.venues.throttle import Meter, meter
 
 JSON = {"Content-Type": "application/json"}
-_TYPES = {"spot": "SPOT", "perpetual": "SWAP", "dated": "FUTURES"}
+TYPES = {"spot": "SPOT", "perpetual": "SWAP", "dated": "FUTURES"}
 _WINDOW_S = 2.0
 
 
@@ -30,6 +31,17 @@ class OkxError(Exception):
     def __init__(self, code: str, text: str, status: int = 200) -> None:
         super().__init__(text)
         self.code, self.text, self.status = code, text, status
+
+
+WORDS = {
+    Phase.TRADING: "live",
+    Phase.HALTED: "suspend",
+    Phase.AUCTION: "call_auction",
+    Phase.POST_ONLY: "post_only",
+    Phase.PRE_OPEN: "preopen",
+    Phase.MAINTENANCE: "suspend",
+}
+_MUCH_LATER_MS = "9000000000000"
 
 
 class OkxRest:
@@ -80,8 +92,7 @@ class OkxRest:
         return f'{{{sides(listing, book.bids[:depth], book.asks[:depth])},"ts":"{book.time_ms}","seqId":{book.seq}}}'
 
     def _instruments(self, call: Call) -> list[dict[str, Any]]:
-        found = [_spot(listing) if listing.kind == "spot" else _contract(listing) for listing in self._wanted(call)]
-        return [{**one, "state": "live" if self.market.trading(str(one["instId"])) else "suspend"} for one in found]
+        return [row(listing, self.market.phase(listing.native)) for listing in self._wanted(call)]
 
     def _tickers(self, call: Call) -> list[dict[str, Any]]:
         return [self._ticker(listing, call) for listing in self._wanted(call)]
@@ -90,10 +101,10 @@ class OkxRest:
         kind = call.query.get("instType", "")
         if not kind:
             raise OkxError("50014", "Parameter instType can not be empty.", 400)
-        if kind not in _TYPES.values():
+        if kind not in TYPES.values():
             raise OkxError("51000", "Parameter instType error", 400)
         name = call.query.get("instId")
-        found = [listing for listing in self.market.listings() if _TYPES[listing.kind] == kind]
+        found = [listing for listing in self.market.listings() if TYPES[listing.kind] == kind]
         return [listing for listing in found if name in (None, listing.native)]
 
     def _ticker(self, listing: Listing, call: Call) -> dict[str, Any]:
@@ -101,7 +112,7 @@ class OkxRest:
         base = Decimal(plain(day.turnover * scale_of(price) // max(day.last, 1), 8))
         spot = listing.kind == "spot"
         return {
-            "instType": _TYPES[listing.kind],
+            "instType": TYPES[listing.kind],
             "instId": listing.native,
             "last": plain(day.last, price),
             "open24h": plain(day.open, price),
@@ -139,7 +150,7 @@ def _listed(listing: Listing, fields: dict[str, str]) -> dict[str, Any]:
         "expTime",
     )
     return {
-        "instType": _TYPES[listing.kind],
+        "instType": TYPES[listing.kind],
         "instId": listing.native,
         **dict.fromkeys(empty, ""),
         **fields,
@@ -148,6 +159,14 @@ def _listed(listing: Listing, fields: dict[str, str]) -> dict[str, Any]:
         "minSz": step,
         "ruleType": "normal",
     }
+
+
+def row(listing: Listing, phase: Phase) -> dict[str, Any]:
+    """An instrument in a list, or in a message on it. In an auction it is live, and the switch is to come."""
+    described = _spot(listing) if listing.kind == "spot" else _contract(listing)
+    if phase is not Phase.AUCTION:
+        return {**described, "state": WORDS[phase], "openType": "", "contTdSwTime": ""}
+    return {**described, "state": "live", "openType": WORDS[phase], "contTdSwTime": _MUCH_LATER_MS}
 
 
 def _spot(listing: Listing) -> dict[str, Any]:

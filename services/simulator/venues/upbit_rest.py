@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
 
+from hoga.domain.phases import Phase
 from services.simulator.venues.base import Answer, BookView, Call, IntLevel, Listing, MarketPort
 from services.simulator.venues.numbers import floating, plain, total
 from services.simulator.venues.throttle import Budget, Meter, Verdict, meter
@@ -150,7 +151,7 @@ class UpbitRest(MarketsRest):
         return json.dumps(found)
 
     def _listed(self) -> list[Listing]:
-        return [listing for listing in self.market.listings() if self.market.trading(listing.native)]
+        return [listing for listing in self.market.listings() if self.market.phase(listing.native) is Phase.TRADING]
 
     def _market(self, listing: Listing, details: bool) -> str:
         fields: dict[str, object] = {
