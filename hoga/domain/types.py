@@ -70,6 +70,8 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """The exchange's checksum over the book after this update; None where it gives none."""
     depth: int = 0
     """Levels a side that the stream keeps, where the frame itself says so; 0 where it does not."""
+    channel: str = ""
+    """The channel of the exchange that it came in, where the frame tells it; empty where it does not."""
 
 
 class Instrument(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hoga.domain.checksum import Checksum as Checksum
+from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Told
 from hoga.domain.types import Instrument, Turnover, Update
 
@@ -39,9 +40,11 @@ class BookStart(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
-    """What an exchange can prove."""
+class Channel:
+    """One form in which an exchange sends books, and what it lets us prove. Books are made per channel."""
 
+    name: str
+    """As the exchange calls it; with its depth or its age where one name means several forms."""
     continuity: Continuity
     start: BookStart
     depth: int | None
@@ -53,8 +56,6 @@ class Traits:
     """Verified on every update that carries one."""
     truncates: bool = False
     """No delete is sent for a level that falls out of `depth`: the client cuts each side itself."""
-    depths: tuple[int, ...] = ()
-    """The depths that the exchange offers, where it `truncates`; a recording may be of any."""
 
     @property
     def verified(self) -> bool:
@@ -63,6 +64,8 @@ class Traits:
     @property
     def by_link(self) -> bool:
         """Deltas of two connections cannot be ordered against each other: each link has a book of its own."""
+        if self.continuity is Continuity.TIMESTAMP:
+            return self.start is BookStart.IN_BAND
         return self.continuity in (Continuity.CONNECTION_IDS, Continuity.CHECKSUM)
 
     @property
@@ -226,11 +229,6 @@ class ConnectionStrategy(ABC):
     def rest_error(self, body: bytes) -> str | None:
         """The error an exchange reports inside an HTTP 200 body; None where there is none."""
 
-    def told_depth(self, frame: bytes) -> dict[str, int]:
-        """Native id -> levels a side, where a frame that was sent or received tells how deep streams are kept; for
-        recordings, whose depth is not ours."""
-        return {}
-
     used_weight_header: str | None = None
     """Response header with the weight used in the current minute, as the exchange counts it."""
 
@@ -238,11 +236,10 @@ class ConnectionStrategy(ABC):
 class DataHandler(ABC):
     """What the bytes mean. Every method raises FrameError with a reason for anything undocumented."""
 
-    traits: Traits
-
     @abstractmethod
     def parse(self, frame: bytes) -> list[Update]:
-        """The updates of one websocket frame that `route` called BOOK."""
+        """The updates of one websocket frame that `route` called BOOK. They name their channel where the frame tells it
+        and the exchange has more than one."""
 
     def link_seq(self, frame: bytes) -> int | None:
         """The connection's number of a frame of any sort (CONNECTION_IDS); None where it carries none. Cheap, and
@@ -278,13 +275,32 @@ class Exchange:
     korean_name: str
     strategy: ConnectionStrategy
     handler: DataHandler
+    channels: tuple[Channel, ...]
+    """The first is the one we subscribe to; the others are found in recordings."""
     hosts: tuple[str, ...]
     """Host names (or suffixes beginning with a dot) by which a recording is recognised."""
     documentation: str = ""
 
     @property
-    def traits(self) -> Traits:
-        return self.handler.traits
+    def traits(self) -> Channel:
+        """What the live channel can prove."""
+        return self.channels[0]
+
+    def channel_of(self, update: Update) -> Channel:
+        """The channel of a recorded update: the one that it names. Where frames name none and sides are cut to a depth,
+        a snapshot tells it by its size; in doubt it is the live one. FrameError for one that is not known."""
+        live = self.channels[0]
+        if update.channel:
+            for channel in self.channels:
+                if channel.name == update.channel:
+                    return channel
+            raise FrameError("channel", f"no such channel here: {snippet(update.channel)!r}")
+        if not (live.truncates and update.snapshot):
+            return live
+        bids, asks = len(update.bids), len(update.asks)
+        exact = [channel for channel in self.channels if channel.depth == bids == asks]
+        deep = [channel for channel in self.channels if (channel.depth or 0) >= max(bids, asks, live.depth or 0)]
+        return next(iter(exact or sorted(deep, key=lambda one: one.depth or 0)), live)
 
     @property
     def limits(self) -> Limits:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from hoga.domain.actions import Action
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.in_band import InBandKeeper
@@ -18,23 +16,22 @@ from hoga.domain.keeper import Keeper, KeeperRules
 from hoga.domain.line import LineKeeper
 from hoga.domain.types import Stamp, Update
 from hoga.domain.whole import WholeBookKeeper
-from hoga.exchanges.base import BookStart, Continuity, Exchange
+from hoga.exchanges.base import BookStart, Channel, Continuity, Exchange
 
 REMEMBERED_LINKS = 256
 
 
-def make_keeper(exchange: Exchange, rules: KeeperRules) -> Keeper:
-    """The keeper that fits what the exchange can prove."""
-    traits = exchange.traits
-    kept = traits.depth or 0
-    if traits.start is BookStart.WHOLE_FRAME:
+def make_keeper(channel: Channel, rules: KeeperRules) -> Keeper:
+    """The keeper that fits what a channel can prove."""
+    kept = channel.depth or 0
+    if channel.start is BookStart.WHOLE_FRAME:
         return WholeBookKeeper(rules, kept=kept)
-    if traits.by_link:
-        numbered = traits.continuity is Continuity.CONNECTION_IDS
-        depth = kept if traits.truncates else 0
-        return LineKeeper(rules, checksum=traits.checksum, depth=depth, numbered=numbered)
-    if traits.start is BookStart.IN_BAND:
-        return InBandKeeper(rules, kept=kept, checksum=traits.checksum)
+    if channel.by_link:
+        numbered = channel.continuity is Continuity.CONNECTION_IDS
+        depth = kept if channel.truncates else 0
+        return LineKeeper(rules, checksum=channel.checksum, depth=depth, numbered=numbered)
+    if channel.start is BookStart.IN_BAND:
+        return InBandKeeper(rules, kept=kept, checksum=channel.checksum)
     return JoinedKeeper(rules, kept=kept)
 
 
@@ -45,19 +42,22 @@ class BookShelf:
         self.exchange = exchange
         self.rules = rules
         self.keepers: dict[str, Keeper] = {}
-        self.depths: dict[str, int] = {}
-        """Native id -> levels a side that its stream keeps, where that was told elsewhere than in the frames."""
+        self.channels: dict[str, Channel] = {}
+        """Of which channel a book is made, where that is not the live one."""
         self._numbered = exchange.traits.continuity is Continuity.CONNECTION_IDS
         self._numbers: dict[str, int] = {}
         """Link -> the connection's number of its newest frame."""
         self.observe: Callable[[str, Update], None] | None = None
         """Sees every parsed stream update, with its key, before the keeper does."""
 
-    def keeper(self, key: str) -> Keeper:
-        """The keeper of a symbol, made where there is none."""
+    def keeper(self, key: str, channel: Channel | None = None) -> Keeper:
+        """The keeper of a symbol, made where there is none: of the live channel unless another is given."""
         keeper = self.keepers.get(key)
         if keeper is None:
-            keeper = self.keepers[key] = make_keeper(self.exchange, self.rules)
+            live = self.exchange.traits
+            if channel is not None and channel is not live:
+                self.channels[key] = channel
+            keeper = self.keepers[key] = make_keeper(channel or live, self.rules)
         return keeper
 
     def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> list[Action]:
@@ -71,16 +71,20 @@ class BookShelf:
             if not mine:
                 found = ", ".join(sorted({update.native_symbol for update in updates})) or "nothing"
                 raise FrameError("symbol", f"a frame for {native!r} holds {snippet(found)}")
+            self._check_channel(key, mine[0].channel)
         except FrameError as error:
             return keeper.reject(error, stamp, link)
         actions: list[Action] = []
         for update in mine:
-            if self.depths and not update.depth:
-                update = msgspec.structs.replace(update, depth=self.depths.get(native, 0))
             if self.observe is not None:
                 self.observe(key, update)
             actions += keeper.receive(update, link, stamp)
         return actions
+
+    def _check_channel(self, key: str, name: str) -> None:
+        """A book is made of one channel; frames of another would be changes of another book."""
+        if name and name != (channel := self.channels.get(key, self.exchange.traits)).name:
+            raise FrameError("channel", f"a frame of {name!r}, but the book is made of {channel.name!r}")
 
     def connection(self, frame: bytes, link: str, stamp: Stamp) -> tuple[bool, list[tuple[str, list[Action]]]]:
         """Looks at the connection's own number of a frame of any sort: (whether the frame is to be read, what its

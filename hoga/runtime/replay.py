@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class Replay:
     replaced: AllBut = field(default_factory=AllBut)
     foreign: set[str] = field(default_factory=set)
     """Connections to another exchange: a recording of two may use one symbol for two markets."""
+    early: dict[str, list[tuple[bytes, int, Stamp]]] = field(default_factory=dict)
+    """Snapshots (body, limit, time) of symbols of which no frame has come, which tells of which channel they are."""
     phases: MarketPhases = field(default_factory=MarketPhases)
     """As lists and messages in the recording told them."""
     damage: str = ""
@@ -95,6 +98,8 @@ def replay(path: Path, exchange: Exchange | None = None, rules: KeeperRules | No
         urls = sorted({record.url for record in waiting if record.url})
         found = f"its addresses are {', '.join(urls[:3])}" if urls else "it holds no address"
         raise TapeError(f"cannot tell the exchange of {path}: {found}; name it with --exchange")
+    for native in list(run.early):
+        _open(run, native)
     return run
 
 
@@ -133,12 +138,9 @@ def _play(run: Replay, record: tape.Record) -> None:
     stamp = Stamp(record.ts_ns, record.ts_ns)
     if record.kind == "http" and record.url:
         _play_rest(run, record.url, record.data.encode(), stamp)
-    elif record.kind == "send":
-        _note_depth(run, record.data.encode())
     elif record.kind == "recv":
         frame = record.data.encode()
         route = run.exchange.strategy.route(frame)
-        _note_depth(run, frame)
         link = run.links.get(record.conn, record.conn)
         readable, _ = run.shelf.connection(frame, link, stamp)
         if not readable:
@@ -146,8 +148,8 @@ def _play(run: Replay, record: tape.Record) -> None:
         elif route.kind is RouteKind.BOOK:
             for native in route.symbols:
                 if native not in run.shelf.keepers:
+                    _open(run, native, frame)
                     run.shelf.keeper(native).halt(run.phases.of(native, stamp.wall_ns).reason)
-                _infer_depth(run, native, frame)
                 for action in run.shelf.frame(native, native, frame, link, stamp):
                     if isinstance(action, Note) and action.kind is FactKind.REJECTED:
                         _trouble(run, f"record {run.records}: {native}: {action.detail}")
@@ -183,27 +185,15 @@ def _reconnect(run: Replay, conn: str) -> None:
             keeper.live_links = run.replaced
 
 
-def _note_depth(run: Replay, frame: bytes) -> None:
-    """A recording may be of any depth that the exchange offers: it is what a request or an answer in it says, or what
-    the first snapshot looks like."""
-    run.shelf.depths.update(run.exchange.strategy.told_depth(frame))
-
-
-def _infer_depth(run: Replay, native: str, frame: bytes) -> None:
-    offered = run.exchange.traits.depths
-    if not offered or native in run.shelf.depths:
-        return
-    try:
-        updates = run.exchange.handler.parse(frame)
-    except FrameError:
-        return  # the keeper says so
-    for update in updates:
-        if update.snapshot and not update.depth:
-            bids, asks = len(update.bids), len(update.asks)
-            exact = bids if bids == asks and bids in offered else 0
-            larger = next((depth for depth in offered if depth >= max(bids, asks)), offered[-1])
-            usual = run.exchange.traits.depth or 0
-            run.shelf.depths[native] = exact or max(larger, usual)
+def _open(run: Replay, native: str, frame: bytes = b"") -> None:
+    """Makes the book of a symbol, of the channel that its first frame is of."""
+    channel = None
+    with suppress(FrameError):  # the keeper says so
+        updates = [one for one in run.exchange.handler.parse(frame) if one.native_symbol == native] if frame else []
+        channel = run.exchange.channel_of(updates[0]) if updates else None
+    run.shelf.keeper(native, channel)
+    for body, limit, stamp in run.early.pop(native, ()):
+        run.shelf.snapshot(native, native, body, limit, stamp)
 
 
 def _play_rest(run: Replay, url: str, body: bytes, stamp: Stamp) -> None:
@@ -215,7 +205,11 @@ def _play_rest(run: Replay, url: str, body: bytes, stamp: Stamp) -> None:
     if error is not None:
         _trouble(run, f"record {run.records}: {url} answered {error}")
     elif match.kind is RestKind.SNAPSHOT:
-        run.shelf.snapshot(match.native_symbol, match.native_symbol, body, match.limit, stamp)
+        native = match.native_symbol
+        if native in run.shelf.keepers:
+            run.shelf.snapshot(native, native, body, match.limit, stamp)
+        else:
+            run.early.setdefault(native, []).append((body, match.limit, stamp))
     else:
         try:
             found = run.exchange.handler.parse_instruments([body])

@@ -58,7 +58,7 @@ def update(exchange: Exchange, found: Update) -> None:
         promise(NO_SEQ <= number <= INT64_MAX, f"{name} {number}")
     promise(0 <= found.exchange_time_ns <= INT64_MAX, f"time {found.exchange_time_ns}")
     promise(found.checksum is None or abs(found.checksum) <= INT64_MAX, f"checksum {found.checksum}")
-    promise(0 <= found.depth <= MAX_LEVELS, f"depth {found.depth}")
+    encodable(found.channel)
     for levels in (found.bids, found.asks):
         promise(len(levels) <= MAX_LEVELS, f"{len(levels)} levels")
         for level in levels:

@@ -52,7 +52,6 @@ def grows_no_faster_than_it_should(work: Work, family: growth.Family) -> str:
 def test_frames(exchange: Exchange) -> None:
     def work(frame: bytes) -> None:
         exchange.strategy.route(frame)
-        exchange.strategy.told_depth(frame)
         exchange.handler.link_seq(frame)
         _parsed(exchange, frame)
 

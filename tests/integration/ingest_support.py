@@ -131,9 +131,7 @@ class Venue:
         strategy = type("Strategy", (type(base.strategy),), names)()
         if continuity is None:
             return replace(base, strategy=strategy)
-        traits = replace(base.traits, continuity=continuity)
-        handler = type("Handler", (type(base.handler),), {"traits": traits})()
-        return replace(base, strategy=strategy, handler=handler)
+        return replace(base, strategy=strategy, channels=(replace(base.traits, continuity=continuity),))
 
     def settings(self, ingest: IngestSettings = FAST, **exchange: Any) -> Settings:
         code = upbit.EXCHANGE.code if self.units else future.EXCHANGE.code

@@ -342,7 +342,9 @@ def test_a_client_that_follows_the_documents_has_exactly_the_best_levels_and_eve
     natives = [listing.native for listing in LISTINGS]
     naive = {native: KrakenBook(depth) for native in natives}
     shelf = BookShelf(KRAKEN, KeeperRules())
-    shelf.depths = dict.fromkeys(natives, depth)
+    channel = next(one for one in KRAKEN.channels if one.depth == depth)
+    for native in natives:
+        shelf.keeper(native, channel)
     line.say(subscribe(*natives, depth=depth))
     frames = [frame for frame in line.frames if '"type":"snapshot"' in frame]
     silent = deletes = 0

@@ -65,7 +65,7 @@ def test_the_matching_engines_time_goes_before_the_time_of_sending() -> None:
 def test_the_topic_says_how_deep_it_is_kept(depth: int) -> None:
     text = frame(topic=f"orderbook.{depth}.BTCUSDT")
     assert FUTURE.strategy.route(text).symbols == ("BTCUSDT",)
-    assert FUTURE.handler.parse(text)[0].depth == depth
+    assert FUTURE.channel_of(FUTURE.handler.parse(text)[0]).depth == depth
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hoga.domain.errors import FrameError
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import Phase
-from hoga.domain.types import NO_SEQ, Instrument, Stamp, State
+from hoga.domain.types import NO_SEQ, Instrument, Stamp, State, Update
 from hoga.exchanges import registry
 from hoga.exchanges.base import RestKind, RestMatch, Route, RouteKind
 from hoga.exchanges.kraken.names import native_of, native_of_key
@@ -119,30 +119,21 @@ def test_a_message_of_two_books_is_routed_to_both_and_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "expected"),
+    ("bids", "asks", "name"),
     [
-        (STRATEGY.subscribe(["BTC/USD", "ETH/USD"], 1, 0).encode(), {"BTC/USD": 100, "ETH/USD": 100}),
-        (b'{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"]}}', {"BTC/USD": 10}),
-        (SAMPLES["kraken"].acks[0], {"BTC/USD": 100}),
-        (SAMPLES["kraken"].acks[2], {"BTC/USD": 1000}),
-        (
-            b'{"event":"subscribe","pair":["XBT/USD","XDG/USD"],"subscription":{"name":"book","depth":25}}',
-            {"BTC/USD": 25, "DOGE/USD": 25},
-        ),
-        (b'{"event":"subscribe","pair":["XBT/USD"],"subscription":{"name":"book"}}', {"BTC/USD": 10}),
-        (b'{"event":"subscribe","pair":["XBT/USD"],"subscription":{"name":"trade"}}', {}),
-        (STRATEGY.unsubscribe(["BTC/USD"], 1, 0).encode(), {}),
-        (SAMPLES["kraken"].acks[1], {}),
-        (SAMPLES["kraken"].refusals[0], {}),
-        (SAMPLES["kraken"].other[2], {}),
-        (b'{"method":"subscribe","params":{"channel":"book","symbol":["A/B"],"depth":-5}}', {}),
-        (b'{"method":"subscribe","params":7}', {}),
-        (b'{"subscribe', {}),
-        *[(frame, {}) for frame in BOOKS],
+        *[(10, 10, "book-10"), (25, 25, "book-25"), (100, 100, "book"), (500, 500, "book-500")],
+        *[(7, 7, "book"), (10, 9, "book"), (60, 100, "book"), (300, 420, "book-500"), (2000, 3, "book")],
     ],
 )
-def test_requests_and_answers_tell_how_deep_a_recording_is(frame: bytes, expected: dict[str, int]) -> None:
-    assert STRATEGY.told_depth(frame) == expected
+def test_a_snapshot_tells_by_its_size_how_deep_a_recording_is(bids: int, asks: int, name: str) -> None:
+    sides = {"bids": [("1", "1")] * bids, "asks": [("2", "1")] * asks}
+    assert KRAKEN.channel_of(Update("BTC/USD", snapshot=True, **sides)).name == name
+    assert KRAKEN.channel_of(Update("BTC/USD", snapshot=False, **sides)).name == "book"
+
+
+def test_an_unknown_channel_is_refused() -> None:
+    with pytest.raises(FrameError, match="book-77"):
+        KRAKEN.channel_of(Update("BTC/USD", snapshot=True, bids=[], asks=[], channel="book-77"))
 
 
 # --- frames
@@ -161,22 +152,22 @@ def test_numbers_keep_their_trailing_zeros() -> None:
         [],
     )
     assert (snapshot.checksum, update.checksum, odd.checksum) == (1406471562, 2416540570, None)
-    assert (update.prev_seq, update.seq, update.depth) == (NO_SEQ, NO_SEQ, 0)
+    assert (update.prev_seq, update.seq, update.channel) == (NO_SEQ, NO_SEQ, "")
     assert update.exchange_time_ns == 1787610118343688000
     assert odd.asks == [("78858", "1")]
 
 
 def test_v1_keeps_the_order_of_its_levels_and_tells_its_depth() -> None:
     snapshot, both, _ = (HANDLER.parse(frame)[0] for frame in BOOKS[3:])
-    assert (snapshot.native_symbol, snapshot.snapshot, snapshot.checksum, snapshot.depth) == (
+    assert (snapshot.native_symbol, snapshot.snapshot, snapshot.checksum, snapshot.channel) == (
         "BTC/USD",
         True,
         None,
-        100,
+        "book-100",
     )
     assert snapshot.exchange_time_ns == 1787610117110183000
     assert (both.bids, both.asks) == ([("78857.00000", "0.34775324")], [("78871.60000", "0.00000000")])
-    assert (both.snapshot, both.checksum, both.depth) == (False, 974947235, 1000)
+    assert (both.snapshot, both.checksum, both.channel) == (False, 974947235, "book-1000")
     assert both.exchange_time_ns == 1787610118343688000, "the newest of its levels"
     twice = b'[0,{"b":[["1.0","2","1.5"],["1.0","0","1.4"]],"c":"7"},"book-25","XDG/EUR"]'
     (update,) = HANDLER.parse(twice)

@@ -197,11 +197,11 @@ def test_recordings_from_before_the_ids_carry_a_checksum_instead() -> None:
     assert (both.prev_seq, both.seq, both.checksum) == (10, 15, 1054815633)
 
 
-def test_the_fifty_level_stream_says_so() -> None:
+def test_frames_say_of_which_channel_they_are() -> None:
     fifty = frame().replace(b'"books"', b'"books50-l2-tbt"')
     assert SPOT.strategy.route(fifty) == Route(RouteKind.BOOK, ("BTC-USDT",))
-    assert [update.depth for update in SPOT.handler.parse(fifty)] == [50]
-    assert [update.depth for update in SPOT.handler.parse(frame())] == [0]
+    channels = [SPOT.channel_of(SPOT.handler.parse(one)[0]) for one in (frame(), fifty)]
+    assert [(one.name, one.depth) for one in channels] == [("books", 400), ("books50-l2-tbt", 50)]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
-from hoga.exchanges.base import BookStart, Continuity, Endpoints, Exchange, Limits, RestRequest, Traits
+from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
 from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
 from hoga.exchanges.decoding import check_levels
 
@@ -49,17 +49,6 @@ class BinanceFutureStrategy(BinanceStrategy):
 
 
 class BinanceFutureHandler(BinanceHandler):
-    traits = Traits(
-        continuity=Continuity.LINKED_IDS,
-        start=BookStart.REST,
-        depth=None,
-        snapshot_depth=1000,
-        blind_spots=(
-            "levels outside the last snapshot's price range are unknown until they change",
-            "retail price improvement (RPI) orders are not in the public book",
-        ),
-    )
-
     def _update(self, depth: Depth) -> Update:
         if depth.pu is None:
             raise FrameError("shape", f"futures update of {snippet(depth.s)!r} without pu (u={depth.u})")
@@ -82,6 +71,19 @@ EXCHANGE = Exchange(
     korean_name="바이낸스 선물",
     strategy=BinanceFutureStrategy(),
     handler=BinanceFutureHandler(),
+    channels=(
+        Channel(
+            name="<symbol>@depth@100ms",
+            continuity=Continuity.LINKED_IDS,
+            start=BookStart.REST,
+            depth=None,
+            snapshot_depth=1000,
+            blind_spots=(
+                "levels outside the last snapshot's price range are unknown until they change",
+                "retail price improvement (RPI) orders are not in the public book",
+            ),
+        ),
+    ),
     hosts=("fstream.binance.com", "fapi.binance.com", "dstream.binance.com", "dapi.binance.com"),
     documentation="https://developers.binance.com/docs/derivatives/usds-margined-futures",
 )

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
-from hoga.exchanges.base import BookStart, Continuity, Endpoints, Exchange, Limits, RestRequest, Traits
+from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
 from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
 from hoga.exchanges.decoding import check_levels
 
@@ -45,17 +45,6 @@ class BinanceSpotStrategy(BinanceStrategy):
 
 
 class BinanceSpotHandler(BinanceHandler):
-    traits = Traits(
-        continuity=Continuity.CONSECUTIVE_IDS,
-        start=BookStart.REST,
-        depth=None,
-        snapshot_depth=1000,
-        blind_spots=(
-            "levels outside the last snapshot's price range are unknown until they change",
-            "hidden and iceberg quantities",
-        ),
-    )
-
     def _update(self, depth: Depth) -> Update:
         return Update(
             native_symbol=depth.s,
@@ -74,6 +63,19 @@ EXCHANGE = Exchange(
     korean_name="바이낸스 현물",
     strategy=BinanceSpotStrategy(),
     handler=BinanceSpotHandler(),
+    channels=(
+        Channel(
+            name="<symbol>@depth@100ms",
+            continuity=Continuity.CONSECUTIVE_IDS,
+            start=BookStart.REST,
+            depth=None,
+            snapshot_depth=1000,
+            blind_spots=(
+                "levels outside the last snapshot's price range are unknown until they change",
+                "hidden and iceberg quantities",
+            ),
+        ),
+    ),
     hosts=("stream.binance.com", "data-stream.binance.vision", "api.binance.com", ".binance.us", "binance.us"),
     documentation="https://github.com/binance/binance-spot-api-docs",
 )

@@ -27,6 +27,7 @@ from hoga.domain.numbers import epoch_ns, is_zero
 from hoga.domain.types import Level, Update
 from hoga.exchanges.base import (
     BookStart,
+    Channel,
     Continuity,
     Endpoints,
     Exchange,
@@ -36,7 +37,6 @@ from hoga.exchanges.base import (
     RestRequest,
     Route,
     RouteKind,
-    Traits,
 )
 from hoga.exchanges.decoding import check_levels, decode, json_string, path_and_query
 from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
@@ -115,19 +115,6 @@ class BithumbStrategy(UnitsStrategy):
 
 
 class BithumbHandler(UnitsHandler):
-    traits = Traits(
-        continuity=Continuity.TIMESTAMP,
-        start=BookStart.WHOLE_FRAME,
-        depth=15,
-        snapshot_depth=30,
-        blind_spots=(
-            "no ids: a lost frame cannot be noticed, only replaced by the next one",
-            "levels beyond the 15th of a side",
-            "sizes are rounded to 4 decimals: smaller levels look empty and are left out",
-            UNSEEN_HALT,
-        ),
-    )
-
     def parse(self, frame: bytes) -> list[Update]:
         if _OLD_BOOK in frame[:96]:
             return [_old_update(decode(_old, frame).content)]
@@ -160,6 +147,21 @@ EXCHANGE = Exchange(
     korean_name="빗썸",
     strategy=BithumbStrategy(),
     handler=BithumbHandler(),
+    channels=(
+        Channel(
+            name="orderbook",
+            continuity=Continuity.TIMESTAMP,
+            start=BookStart.WHOLE_FRAME,
+            depth=15,
+            snapshot_depth=30,
+            blind_spots=(
+                "no ids: a lost frame cannot be noticed, only replaced by the next one",
+                "levels beyond the 15th of a side",
+                "sizes are rounded to 4 decimals: smaller levels look empty and are left out",
+                UNSEEN_HALT,
+            ),
+        ),
+    ),
     hosts=("ws-api.bithumb.com", "pubwss.bithumb.com", "api.bithumb.com"),
     documentation="https://apidocs.bithumb.com",
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hoga.exchanges.base import Exchange, RestRequest
 from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
-from hoga.exchanges.bybit.handler import BybitHandler, day_of, split_ending
+from hoga.exchanges.bybit.handler import CHANNELS, BybitHandler, day_of, split_ending
 
 
 class BybitFutureStrategy(BybitStrategy):
@@ -41,6 +41,7 @@ EXCHANGE = Exchange(
     korean_name="바이비트 선물",
     strategy=BybitFutureStrategy(),
     handler=BybitFutureHandler(),
+    channels=CHANNELS,
     hosts=hosts_of("linear", "inverse"),
     documentation="https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
 )

@@ -29,7 +29,7 @@ from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import NO_SEQ, Instrument, Turnover, Update
-from hoga.exchanges.base import BookStart, Continuity, DataHandler, Traits
+from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
 from hoga.exchanges.bybit.common import DEPTH, book_topic
 from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode
 
@@ -123,20 +123,26 @@ _markets = msgspec.json.Decoder(Answer[Rows[Market]])
 _tickers = msgspec.json.Decoder(Answer[Rows[DayTicker]])
 
 
-class BybitHandler(DataHandler):
-    """Parsing; the markets differ in what they do not show and in reading an id without a list."""
-
-    traits = Traits(
+def _channel(depth: int) -> Channel:
+    return Channel(
+        name=f"orderbook.{depth}",
         continuity=Continuity.CONSECUTIVE_IDS,
         start=BookStart.IN_BAND,
-        depth=DEPTH,
+        depth=depth,
         snapshot_depth=DEPTH,
         blind_spots=(
-            f"levels beyond the {DEPTH}th of a side",
+            f"levels beyond the {depth}th of a side",
             "retail price improvement (RPI) orders are not in the book",
             "that ids are consecutive is observed, not promised",
         ),
     )
+
+
+CHANNELS = tuple(_channel(depth) for depth in (DEPTH, 1, 50, 500, 1000))
+
+
+class BybitHandler(DataHandler):
+    """Parsing; the markets differ in what they do not show and in reading an id without a list."""
 
     def parse(self, frame: bytes) -> list[Update]:
         found = decode(_frame, frame)
@@ -154,7 +160,7 @@ class BybitHandler(DataHandler):
                 prev_seq=NO_SEQ if whole else book.u - 1,
                 seq=book.u,
                 exchange_time_ns=epoch_ns(found.cts or found.ts),
-                depth=topic[1],
+                channel=f"orderbook.{topic[1]}",
             )
         ]
 

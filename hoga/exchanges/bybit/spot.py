@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.bybit.common import BybitStrategy, hosts_of
-from hoga.exchanges.bybit.handler import BybitHandler, split_ending
+from hoga.exchanges.bybit.handler import CHANNELS, BybitHandler, split_ending
 
 _QUOTES = (
     "USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "RLUSD", "EURC", "EURQ", "EURR", "DAI", "BTC", "ETH", "SOL",
@@ -31,6 +31,7 @@ EXCHANGE = Exchange(
     korean_name="바이비트 현물",
     strategy=BybitSpotStrategy(),
     handler=BybitSpotHandler(),
+    channels=CHANNELS,
     hosts=hosts_of("spot"),
     documentation="https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook",
 )

@@ -19,7 +19,7 @@ Sources: docs.cdp.coinbase.com, Advanced Trade API: WebSocket overview, channels
 from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
-from hoga.exchanges.coinbase.handler import CoinbaseHandler
+from hoga.exchanges.coinbase.handler import CHANNELS, CoinbaseHandler
 from hoga.exchanges.coinbase.strategy import CoinbaseStrategy
 
 EXCHANGE = Exchange(
@@ -28,6 +28,7 @@ EXCHANGE = Exchange(
     korean_name="코인베이스",
     strategy=CoinbaseStrategy(),
     handler=CoinbaseHandler(),
+    channels=CHANNELS,
     hosts=(
         "advanced-trade-ws.coinbase.com",
         "api.coinbase.com",

@@ -23,7 +23,7 @@ import msgspec
 
 from hoga.domain.errors import FrameError
 from hoga.domain.types import Instrument, Level, Turnover, Update
-from hoga.exchanges.base import BookStart, Continuity, DataHandler, Traits
+from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
 from hoga.exchanges.coinbase import rest
 from hoga.exchanges.decoding import Seq, check_levels, decode
 from hoga.exchanges.times import rfc3339_ns
@@ -75,19 +75,30 @@ _numbered = msgspec.json.Decoder(Numbered)
 _pro = msgspec.json.Decoder(ProSnapshot | ProUpdate)
 
 
-class CoinbaseHandler(DataHandler):
-    traits = Traits(
+PRO = "level2 of Coinbase Pro"
+CHANNELS = (
+    Channel(
+        name="level2",
         continuity=Continuity.CONNECTION_IDS,
         start=BookStart.IN_BAND,
         depth=None,
         snapshot_depth=rest.DEPTH,
         blind_spots=(
             "numbers count the frames of a connection: one lost frame puts all its books in doubt",
-            "recordings of Coinbase Pro carry no number: a lost frame cannot be noticed in them",
             "USDC markets that share the book of a USD market are not listed on their own",
         ),
-    )
+    ),
+    Channel(
+        name=PRO,
+        continuity=Continuity.TIMESTAMP,
+        start=BookStart.IN_BAND,
+        depth=None,
+        blind_spots=("frames carry no number: a lost one cannot be noticed",),
+    ),
+)
 
+
+class CoinbaseHandler(DataHandler):
     def parse(self, frame: bytes) -> list[Update]:
         likely, other = (_read_pro, _read_level2) if frame.startswith(_PRO_START) else (_read_level2, _read_pro)
         try:
@@ -146,6 +157,7 @@ def _read_level2(data: bytes) -> list[Update]:
             prev_seq=frame.sequence_num - 1,
             seq=frame.sequence_num,
             exchange_time_ns=exchange_time_ns,
+            channel="level2",
         )
         for native, (snapshot, bids, asks) in taken.items()
     ]
@@ -164,5 +176,6 @@ def _read_pro(data: bytes) -> list[Update]:
         bids=check_levels(bids),
         asks=check_levels(asks),
         exchange_time_ns=rfc3339_ns(frame.time) if frame.time else 0,
+        channel=PRO,
     )
     return [update]

@@ -5,7 +5,8 @@
 3. With a subscription a heartbeat comes every second in which nothing else does; a ping is answered at once.
 4. About 150 connections in 10 minutes from one address; more are refused for 10 minutes. The limit on messages is not
    documented ("Exceeded msg rate").
-What recordings of v1 hold is understood too, under the same native ids.
+What recordings of v1 hold is understood too, under the same native ids; its channels name their depth (`book-1000`).
+v2 frames do not: a recording of another depth than ours is known by the size of its snapshot.
 Sources: docs.kraken.com (websocket v2, REST market data, rate limits).
 """
 
@@ -23,6 +24,7 @@ from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     BookStart,
+    Channel,
     Checksum,
     ConnectionStrategy,
     Continuity,
@@ -35,7 +37,6 @@ from hoga.exchanges.base import (
     RestRequest,
     Route,
     RouteKind,
-    Traits,
 )
 from hoga.exchanges.decoding import json_string, path_and_query
 from hoga.exchanges.kraken import frames, lists, routes
@@ -87,10 +88,6 @@ class KrakenStrategy(ConnectionStrategy):
             return ALIVE
         return routes.route_slowly(frame)
 
-    def told_depth(self, frame: bytes) -> dict[str, int]:
-        # v1 book frames tell it too, but that is in their updates.
-        return routes.told_depth(frame) if frame.startswith(b"{") and b"ubscri" in frame[:512] else {}
-
     def snapshot_request(self, native: str) -> RestRequest:
         # Not Depth: it rounds volumes to three decimals.
         return RestRequest(f"/0/public/GroupedBook?pair={quote(native, safe='')}&depth={DEPTH}&grouping=1")
@@ -128,21 +125,6 @@ def _request(method: str, options: dict[str, object], natives: Sequence[str], re
 
 
 class KrakenHandler(DataHandler):
-    traits = Traits(
-        continuity=Continuity.CHECKSUM,
-        start=BookStart.IN_BAND,
-        depth=DEPTH,
-        snapshot_depth=DEPTH,
-        blind_spots=(
-            "no ids: a lost message is noticed by the checksum, which covers the ten best levels of a side; "
-            "deeper ones rest on the order of one connection and on the audit",
-            f"levels beyond the {DEPTH}th of a side",
-        ),
-        checksum=Checksum(levels=10, compute=frames.checksum, of_digits=crc32),
-        truncates=True,
-        depths=(10, 25, DEPTH, 500, 1000),
-    )
-
     def parse(self, frame: bytes) -> list[Update]:
         return frames.parse_v1(frame) if frame.lstrip()[:1] == b"[" else frames.parse_v2(frame)
 
@@ -162,12 +144,30 @@ class KrakenHandler(DataHandler):
         return native_of(native).replace("/", "-")
 
 
+def _channel(name: str, depth: int) -> Channel:
+    return Channel(
+        name=name,
+        continuity=Continuity.CHECKSUM,
+        start=BookStart.IN_BAND,
+        depth=depth,
+        snapshot_depth=DEPTH,
+        blind_spots=(
+            "no ids: a lost message is noticed by the checksum, which covers the ten best levels of a side; "
+            "deeper ones rest on the order of one connection and on the audit",
+            f"levels beyond the {depth}th of a side",
+        ),
+        checksum=Checksum(levels=10, compute=frames.checksum, of_digits=crc32),
+        truncates=True,
+    )
+
+
 EXCHANGE = Exchange(
     code="kraken",
     name="Kraken",
     korean_name="크라켄",
     strategy=KrakenStrategy(),
     handler=KrakenHandler(),
+    channels=(_channel("book", DEPTH), *(_channel(f"book-{depth}", depth) for depth in (10, 25, DEPTH, 500, 1000))),
     hosts=("ws.kraken.com", "api.kraken.com"),
     documentation="https://docs.kraken.com",
 )

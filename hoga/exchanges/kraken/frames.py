@@ -127,7 +127,7 @@ def parse_v1(frame: bytes) -> list[Update]:
             asks=check_levels([(level.price, level.volume) for level in asks]),
             exchange_time_ns=max((seconds_ns(level.time) for level in (*bids, *asks)), default=0),
             checksum=_v1_checksum(parts),
-            depth=int(match[1]),
+            channel=channel,
         )
     ]
 

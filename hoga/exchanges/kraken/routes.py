@@ -30,8 +30,6 @@ from hoga.exchanges.kraken.names import native_of
 PHASE = Route(RouteKind.PHASE)
 _PHASES = ("status", "instrument")
 """Channels."""
-DEFAULT_DEPTH = 10
-"""Levels a side of a subscription that names none."""
 
 
 class Params(msgspec.Struct, gc=False):
@@ -39,14 +37,12 @@ class Params(msgspec.Struct, gc=False):
 
     channel: str = ""
     symbol: str | list[str] = ""
-    depth: int = DEFAULT_DEPTH
 
 
 class Subscription(msgspec.Struct, gc=False):
     """Of a v1 request and of its answer."""
 
     name: str = ""
-    depth: int = DEFAULT_DEPTH
 
 
 class Control(msgspec.Struct, gc=False):
@@ -120,24 +116,6 @@ def phases(frame: bytes) -> list[Told]:
         return [Told(phase_of(PHASES, one.system), one.system) for one in decode(_systems, bytes(control.data))]
     pairs = decode(_instruments, bytes(control.data)).pairs
     return [Told(phase_of(PHASES, pair.status), pair.status, native_of(pair.symbol)) for pair in pairs]
-
-
-def told_depth(frame: bytes) -> dict[str, int]:
-    """Native id -> levels a side, of subscriptions asked for or granted; never raises."""
-    try:
-        control = _control.decode(frame)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return {}
-    told, granted = control.params or control.result, control.subscription
-    if control.method == "subscribe" and told:
-        name, depth, pairs = told.channel, told.depth, told.symbol
-    elif (control.event == "subscribe" or control.status == "subscribed") and granted:
-        name, depth, pairs = granted.name, granted.depth, control.pair
-    else:
-        return {}
-    if name != "book" or depth <= 0:
-        return {}
-    return {native_of(pair): depth for pair in ([pairs] if isinstance(pairs, str) else pairs) if pair}
 
 
 def _route_array(frame: bytes) -> Route:

@@ -38,6 +38,7 @@ from hoga.exchanges.base import (
     OTHER,
     UNKNOWN,
     BookStart,
+    Channel,
     Checksum,
     ConnectionStrategy,
     Continuity,
@@ -49,7 +50,6 @@ from hoga.exchanges.base import (
     RestRequest,
     Route,
     RouteKind,
-    Traits,
 )
 from hoga.exchanges.decoding import Seq, check_levels, decode, json_string, path_and_query
 from hoga.exchanges.okx import lists
@@ -201,31 +201,41 @@ def signed_crc32(bids: list[Level], asks: list[Level]) -> int:
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-class OkxHandler(DataHandler):
-    """Parsing; the codes differ in which kind of instrument has the plain symbol."""
-
-    traits = Traits(
-        continuity=Continuity.LINKED_IDS,
+def _channel(name: str, depth: int, continuity: Continuity = Continuity.LINKED_IDS) -> Channel:
+    return Channel(
+        name=name,
+        continuity=continuity,
         start=BookStart.IN_BAND,
-        depth=DEPTH,
+        depth=depth,
         snapshot_depth=DEPTH,
         blind_spots=(
-            "levels beyond the 400th of a side",
+            f"levels beyond the {depth}th of a side",
             "changes are gathered over 100 ms, over about a second during call auctions",
             "enhanced liquidity (ELP) orders are not in the public book",
         ),
         checksum=Checksum(levels=25, compute=signed_crc32),
     )
 
+
+_SUMMED = " without ids"
+CHANNELS = (
+    *(_channel(name, depth) for name, depth in _STREAMS.items()),
+    *(_channel(name + _SUMMED, depth, Continuity.CHECKSUM) for name, depth in _STREAMS.items()),
+)
+"""Rule 5: frames without ids are a channel of their own."""
+
+
+class OkxHandler(DataHandler):
+    """Parsing; the codes differ in which kind of instrument has the plain symbol."""
+
     def parse(self, frame: bytes) -> list[Update]:
         found = decode(_frame, frame)
-        depth = _STREAMS.get(found.arg.channel)
-        if depth is None or not found.arg.instId:
+        if found.arg.channel not in _STREAMS or not found.arg.instId:
             raise FrameError("shape", f"no frame of a book channel: {snippet(frame)}")
         whole = found.action == "snapshot"
         if not whole and any((book.seqId is None) != (book.prevSeqId is None) for book in found.data):
             raise FrameError("shape", f"one of prevSeqId and seqId is missing: {snippet(frame)}")
-        return [_update(found.arg.instId, whole, book, depth if depth != DEPTH else 0) for book in found.data]
+        return [_update(found.arg.instId, whole, book, found.arg.channel) for book in found.data]
 
     def parse_phases(self, frame: bytes) -> list[Told]:
         return lists.phases(frame)
@@ -234,7 +244,7 @@ class OkxHandler(DataHandler):
         found = decode(_snapshot, body).data
         if len(found) != 1:
             raise FrameError("shape", f"{len(found)} books instead of one: {snippet(body)}")
-        return _update(native, True, found[0], 0)
+        return _update(native, True, found[0], "")
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
         return [
@@ -247,7 +257,7 @@ class OkxHandler(DataHandler):
         return [turnover for body in bodies for turnover in lists.turnovers(body)]
 
 
-def _update(native: str, whole: bool, book: Book, depth: int) -> Update:
+def _update(native: str, whole: bool, book: Book, channel: str) -> Update:
     return Update(
         native_symbol=native,
         snapshot=whole,
@@ -257,7 +267,7 @@ def _update(native: str, whole: bool, book: Book, depth: int) -> Update:
         seq=NO_SEQ if book.seqId is None else book.seqId,
         exchange_time_ns=epoch_ns(int(book.ts)),
         checksum=book.checksum or None,
-        depth=depth,
+        channel=channel + _SUMMED if channel and book.seqId is None else channel,
     )
 
 

@@ -6,7 +6,7 @@ Where a recording holds swaps and futures too, they keep their full name here (`
 from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
-from hoga.exchanges.okx.common import HOSTS, OkxHandler, OkxStrategy
+from hoga.exchanges.okx.common import CHANNELS, HOSTS, OkxHandler, OkxStrategy
 
 
 class OkxSpotStrategy(OkxStrategy):
@@ -24,6 +24,7 @@ EXCHANGE = Exchange(
     korean_name="오케이엑스 현물",
     strategy=OkxSpotStrategy(),
     handler=OkxSpotHandler(),
+    channels=CHANNELS,
     hosts=HOSTS,
     documentation="https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel",
 )

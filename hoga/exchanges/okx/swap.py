@@ -12,7 +12,7 @@ So within this code symbols and native ids are a bijection.
 from __future__ import annotations
 
 from hoga.exchanges.base import Exchange
-from hoga.exchanges.okx.common import HOSTS, OkxHandler, OkxStrategy
+from hoga.exchanges.okx.common import CHANNELS, HOSTS, OkxHandler, OkxStrategy
 
 
 class OkxSwapStrategy(OkxStrategy):
@@ -32,6 +32,7 @@ EXCHANGE = Exchange(
     korean_name="오케이엑스 스왑",
     strategy=OkxSwapStrategy(),
     handler=OkxSwapHandler(),
+    channels=CHANNELS,
     hosts=HOSTS,
     documentation="https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-order-book-channel",
 )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from hoga.exchanges.base import (
     BookStart,
+    Channel,
     Continuity,
     Endpoints,
     Exchange,
@@ -20,7 +21,6 @@ from hoga.exchanges.base import (
     RestKind,
     RestMatch,
     RestRequest,
-    Traits,
 )
 from hoga.exchanges.decoding import path_and_query
 from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
@@ -63,18 +63,7 @@ class UpbitStrategy(UnitsStrategy):
 
 
 class UpbitHandler(UnitsHandler):
-    traits = Traits(
-        continuity=Continuity.TIMESTAMP,
-        start=BookStart.WHOLE_FRAME,
-        depth=30,
-        snapshot_depth=30,
-        blind_spots=(
-            "no ids: a lost frame cannot be noticed, only replaced by the next one",
-            "levels beyond the 30th of a side",
-            "busy markets are sampled on a 100 ms grid",
-            UNSEEN_HALT,
-        ),
-    )
+    """As the base has it."""
 
 
 EXCHANGE = Exchange(
@@ -83,6 +72,21 @@ EXCHANGE = Exchange(
     korean_name="업비트",
     strategy=UpbitStrategy(),
     handler=UpbitHandler(),
+    channels=(
+        Channel(
+            name="orderbook",
+            continuity=Continuity.TIMESTAMP,
+            start=BookStart.WHOLE_FRAME,
+            depth=30,
+            snapshot_depth=30,
+            blind_spots=(
+                "no ids: a lost frame cannot be noticed, only replaced by the next one",
+                "levels beyond the 30th of a side",
+                "busy markets are sampled on a 100 ms grid",
+                UNSEEN_HALT,
+            ),
+        ),
+    ),
     hosts=("api.upbit.com",),
     documentation="https://docs.upbit.com/kr/reference",
 )

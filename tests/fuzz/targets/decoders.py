@@ -25,13 +25,10 @@ def targets() -> Iterator[Target]:
 
 
 def frame(exchange: Exchange, data: bytes) -> Hashable:
-    """route, told_depth, link_seq never raise; parse and parse_phases may refuse."""
+    """route and link_seq never raise; parse and parse_phases may refuse."""
     strategy, handler = exchange.strategy, exchange.handler
     routed = strategy.route(data)
     promises.route(routed)
-    for native, levels in strategy.told_depth(data).items():
-        promises.encodable(native)
-        promise(isinstance(levels, int) and levels >= 0, f"depth {levels!r}")
     number = handler.link_seq(data)
     promise(number is None or 0 <= number <= promises.INT64_MAX, f"number {number!r} of a connection")
     try:
