@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hoga.exchanges.base import BookStart, Continuity, Traits
+from hoga.exchanges.base import BookStart, Channel, Continuity
 from hoga.exchanges.registry import EXCHANGES
 from hoga.wire import pb, subjects
 from services.simulator.manglers import MANGLERS
@@ -398,7 +398,7 @@ class Faults:
         self.world.oracle.caused(kind, code)
         return code
 
-    def _market(self, kind: str, fits: Callable[[Traits], bool] = lambda _: True) -> tuple[str, str]:
+    def _market(self, kind: str, fits: Callable[[Channel], bool] = lambda _: True) -> tuple[str, str]:
         """A market that is listed, of an exchange that fits; empty where there is none."""
         codes = [code for code in self.world.exchanges.venues if fits(EXCHANGES[code].traits)]
         if not codes:

@@ -270,7 +270,7 @@ async def test_frames_lost_on_the_bus_are_counted_and_announced_once_and_repeate
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 30))))
 def test_every_lost_frame_of_a_link_is_counted_once_and_a_repeated_one_is_told(arrivals) -> None:
     exchange = EXCHANGES["upbit"]
-    entry = Entry(exchange, "BTC-KRW", make_keeper(exchange, KeeperRules()), epoch=1)
+    entry = Entry(exchange, "BTC-KRW", make_keeper(exchange.traits, KeeperRules()), epoch=1)
     heard: dict[str, list[int]] = {"a": [], "b": []}
     lost = {"a": 0, "b": 0}
     for link, number in arrivals:
