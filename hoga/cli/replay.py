@@ -130,6 +130,7 @@ def _symbol_json(keeper: Keeper, depth: int) -> dict[str, Any]:
         "reversals": counters.reversals,
         "crossed": counters.crossed,
         "rejected": counters.rejected,
+        "odd_times": counters.odd_times,
         "checksum_ok": counters.checksum_ok,
         "checksum_bad": counters.checksum_bad,
         "stale": counters.stale,

@@ -65,6 +65,7 @@ class Counters:
     crossed: int = 0
     repaired_levels: int = 0
     rejected: int = 0
+    odd_times: int = 0
     resyncs: int = 0
     bus_lost: int = 0
     checksum_ok: int = 0

@@ -66,6 +66,9 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     prev_seq: int = NO_SEQ
     seq: int = NO_SEQ
     exchange_time_ns: int = 0
+    """0 where there is none."""
+    odd_time: bool = False
+    """A time was sent that cannot be read: there is none, which is counted."""
     checksum: int | None = None
     """The exchange's checksum over the book after this update; None where it gives none."""
     depth: int = 0

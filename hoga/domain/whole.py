@@ -3,7 +3,8 @@
 1. a frame replaces the book where its time is not older; an older one is dropped and counted, unless nothing newer
    has arrived for a while: then the exchange's clock was set back (or ran ahead before) and arrival decides, unless
    it is a second line that is merely late: its own times go forward; where nothing at all follows what was dropped,
-   nobody knows which is the newest: the book is STALE, and a snapshot not older than what was dropped decides;
+   nobody knows which is the newest: the book is STALE, and a snapshot not older than what was dropped decides. A
+   frame without a time has that of the one before it over its link;
 2. a frame equal to the last one is counted and changes nothing;
 3. a frame that is crossed in itself, or cannot be read, is rejected: the book before it is no longer known to be
    current, so it is STALE until the next good frame;
@@ -13,6 +14,8 @@
 """
 
 from __future__ import annotations
+
+import msgspec
 
 from hoga.domain.actions import Action, FactKind, Note, RequestSnapshot
 from hoga.domain.book import Book
@@ -55,6 +58,8 @@ class WholeBookKeeper(Keeper):
 
     def receive(self, update: Update, link: str, stamp: Stamp) -> list[Action]:
         self.counters.updates += 1
+        if not update.exchange_time_ns and link in self._newest:
+            update = msgspec.structs.replace(update, exchange_time_ns=self._newest[link][0])
         self._hear(link)
         time_note = self._times.check(update.exchange_time_ns, stamp.wall_ns, link)
         actions: list[Action] = [] if time_note is None else [time_note]

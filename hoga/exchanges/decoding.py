@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -11,36 +11,56 @@ from hoga.domain.errors import FrameError, snippet
 from hoga.domain.types import Level
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A sequence id."""
-EpochTime = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""An exchange's epoch time in its own unit."""
-
 MAX_LEVELS = 100_000
 """Levels a side in one frame; more is absurd (the largest seen is 27 236, Coinbase BTC-USD)."""
 
 
-def decode(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
-    """Typed JSON; FrameError("json" or "shape") naming what was wrong and what was found."""
+class Row(msgspec.Struct, gc=False, array_like=True):
+    """A level as it is read where it is no pair of texts: what stands behind the first two elements is passed over
+    (old recordings of Binance have an empty list there), and numbers may be JSON numbers."""
+
+    price: msgspec.Raw
+    size: msgspec.Raw
+
+
+def decode(decoder: msgspec.json.Decoder[T], data: bytes, wider: msgspec.json.Decoder[U] | None = None) -> T | U:
+    """Typed JSON; FrameError("json" or "shape") naming what was wrong and what was found. What does not fit is tried
+    with `wider` before it is refused."""
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
+        if wider is not None:
+            return decode(wider, data)
         raise FrameError("shape", f"{snippet(str(error))}: {snippet(data)}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise FrameError("json", f"{error}: {snippet(data)}") from None
 
 
-def check_levels(levels: list[Level]) -> list[Level]:
-    """The levels, refused where absurdly many."""
+def check_levels(levels: list[Level] | None) -> list[Level]:
+    """The levels, refused where absurdly many; a list that is null is an empty one."""
+    if levels is None:
+        return []
     if len(levels) > MAX_LEVELS:
         raise FrameError("levels", f"{len(levels)} levels on one side; at most {MAX_LEVELS} are taken")
     return levels
 
 
 def raw_number(raw: msgspec.Raw) -> str:
-    """The text of a JSON number exactly as sent (what is not a number is refused where it is read)."""
-    return bytes(raw).decode("ascii", "replace")
+    """The text of a number exactly as sent, as a JSON number or as a string (what is no number is refused where it is
+    read)."""
+    text = bytes(raw).decode("ascii", "replace")
+    return text[1:-1] if text[:1] == '"' else text
+
+
+def rows(levels: list[Level] | list[Row] | None) -> list[Level]:
+    """As `check_levels`, from either reading of levels."""
+    if levels and isinstance(levels[0], Row):
+        levels = [(raw_number(row.price), raw_number(row.size)) for row in levels]
+    return check_levels(cast(list[Level] | None, levels))
 
 
 def json_string(data: bytes, start: int) -> str | None:

@@ -9,9 +9,10 @@ A frame (DEFAULT format; recorded, shortened):
 SIMPLE format writes ty, cd, tms, tas, tbs, obu[{ap,bp,as,bs}], st, lv. The list formats wrap frames in an array.
 Rules:
 1. a request is one array [ticket, type, format]; it is not acknowledged and it replaces the one before;
-2. numbers are JSON numbers, some with an exponent: their text is taken, never a float;
-3. levels with price 0 or size 0 are padding of a thin book and are dropped;
-4. there is no id and no checksum; frames are ordered by timestamp.
+2. numbers are JSON numbers, some with an exponent: their text is taken, never a float (strings are read, too);
+3. levels with price 0 or size 0 are padding of a thin book and are dropped, and so are those of which both are null.
+   One null beside a number is no padding: somebody stands there, and nobody says where or with how much;
+4. there is no id and no checksum; frames are ordered by timestamp. One without (0, null) is ordered by its arrival.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns, is_zero
+from hoga.domain.numbers import is_zero
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Level, Turnover, Update
 from hoga.exchanges.base import ALIVE, OTHER, UNKNOWN, ConnectionStrategy, DataHandler, Route, RouteKind
-from hoga.exchanges.decoding import EpochTime, check_levels, decode, json_string, raw_number
+from hoga.exchanges.decoding import check_levels, decode, json_string, raw_number
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 _TICKETS = UUID("8f1f8f0e-5c5b-4a52-9d5e-4f3b7a2c6d10")
 _BOOK_MARKS = (b'"type":"orderbook"', b'"ty":"orderbook"')
@@ -57,8 +59,8 @@ class SimpleUnit(
 class Book(msgspec.Struct, gc=False):
     """DEFAULT format; REST names the code `market`."""
 
-    timestamp: EpochTime
-    orderbook_units: list[Unit]
+    timestamp: Time
+    orderbook_units: list[Unit] | None
     code: str = ""
     market: str = ""
     type: str = "orderbook"
@@ -66,8 +68,8 @@ class Book(msgspec.Struct, gc=False):
 
 class SimpleBook(msgspec.Struct, gc=False):
     cd: str
-    tms: EpochTime
-    obu: list[SimpleUnit]
+    tms: Time
+    obu: list[SimpleUnit] | None
     ty: str = "orderbook"
 
 
@@ -209,27 +211,31 @@ def _parse_one(frame: bytes) -> Update:
     return _update(book.code, book.type, book.timestamp, book.orderbook_units)
 
 
-def _update(native: str, kind: str, timestamp: int, units: Sequence[Unit | SimpleUnit]) -> Update:
+def _update(native: str, kind: str, timestamp: object, units: Sequence[Unit | SimpleUnit] | None) -> Update:
     if kind != "orderbook":
         raise FrameError("shape", f"expected an orderbook, found {snippet(kind)!r}")
     if not native:
         raise FrameError("symbol", "orderbook without a code")
     bids: list[Level] = []
     asks: list[Level] = []
-    for unit in units:
+    for unit in units or ():
         _take(bids, unit.bid_price, unit.bid_size)
         _take(asks, unit.ask_price, unit.ask_size)
+    time = moment(epoch_time_ns, timestamp)
     return Update(
         native_symbol=native,
         snapshot=True,
         bids=check_levels(bids),
         asks=check_levels(asks),
-        exchange_time_ns=epoch_ns(timestamp),
+        exchange_time_ns=time.ns,
+        odd_time=time.odd,
     )
 
 
 def _take(levels: list[Level], price: msgspec.Raw, size: msgspec.Raw) -> None:
     price_text, size_text = raw_number(price), raw_number(size)
+    if price_text == size_text == "null":
+        return
     if not is_zero(price_text) and not is_zero(size_text):
         levels.append((price_text, size_text))
 

@@ -76,6 +76,7 @@ class BookShelf:
             return keeper.reject(error, stamp, link)
         actions: list[Action] = []
         for update in mine:
+            keeper.counters.odd_times += update.odd_time
             if self.observe is not None:
                 self.observe(key, update)
             actions += keeper.receive(update, link, stamp)
@@ -112,6 +113,7 @@ class BookShelf:
             update = self.exchange.handler.parse_snapshot(native, body)
         except FrameError as error:
             return keeper.refuse_snapshot(error)
+        keeper.counters.odd_times += update.odd_time
         return keeper.snapshot(update, limit, stamp)
 
     def tick(self, stamp: Stamp) -> Iterator[tuple[str, list[Action]]]:

@@ -24,6 +24,7 @@ REQUESTS = Counter("hoga_validator_mend_requests_total", "Snapshots and the like
 REFUSED = Counter("hoga_validator_mend_refusals_total", "Such requests that ingest did not accept", ["exchange"])
 AUDITS = Counter("hoga_validator_audits_total", "Books compared with fresh snapshots", ["exchange", "outcome"])
 CHECKSUMS = Counter("hoga_validator_checksums_total", "Checksums of the exchange verified", ["exchange", "outcome"])
+ODD_TIMES = Counter("hoga_validator_odd_times_total", "Updates whose time could not be read", ["exchange"])
 STATES = Gauge("hoga_validator_books", "Books by state", ["exchange", "state"])
 LATENCY = Histogram(
     "hoga_validator_latency_seconds",
@@ -62,6 +63,7 @@ class ExchangeMeters:
         self._unknown_phases = UNKNOWN_PHASES.labels(code)
         self._checked = {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}
         self._checked |= {outcome: (0, CHECKSUMS.labels(code, outcome)) for outcome in ("right", "wrong")}
+        self._checked["odd"] = (0, ODD_TIMES.labels(code))
 
     def frame(self, snapshot: bool) -> None:
         self._counts.raw_messages += 1
@@ -94,6 +96,7 @@ class ExchangeMeters:
             sums["open"] += one.audits_open
             sums["right"] += one.checksum_ok
             sums["wrong"] += one.checksum_bad
+            sums["odd"] += one.odd_times
         for outcome, total in sums.items():
             seen, metric = self._checked[outcome]
             if total > seen:

@@ -184,6 +184,22 @@ MUTANTS = (
         (*BOOKS, *EXCHANGES),
     ),
     Mutant(
+        "wide-sizes-one-sided",
+        "where sizes do not fit 64 bits those of the asks are left out",
+        "hoga/wire/columns.py",
+        "    for column, side in zip(texts, values, strict=True):",
+        "    for column, side in zip(texts, values[:1], strict=False):",
+        ("tests/unit/test_wire_columns.py",),
+    ),
+    Mutant(
+        "no-time-is-old",
+        "a frame without a time is taken for older than the book",
+        "hoga/domain/whole.py",
+        "        if not update.exchange_time_ns and link in self._newest:",
+        "        if update.exchange_time_ns and link in self._newest:",
+        ("tests/contract/test_odd_frames.py",),
+    ),
+    Mutant(
         "last-level-dropped",
         "the last level of every side of a frame is lost",
         "hoga/exchanges/decoding.py",

@@ -6,20 +6,20 @@ A frame of the combined stream (recorded):
      "U":50093239208,"u":50093239224,"b":[["61837.63000000","3.78826000"]],"a":[]}}
 
 The raw stream sends the inner object alone. Levels are [price, absolute quantity]; quantity 0 deletes, and
-deleting a level that is not there is normal. Sources: binance-spot-api-docs, derivatives documentation.
+deleting a level that is not there is normal. Levels of old recordings have a third element, an empty list.
+Sources: binance-spot-api-docs, derivatives documentation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import Instrument, Turnover, Update
+from hoga.domain.types import Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     OTHER,
@@ -32,7 +32,10 @@ from hoga.exchanges.base import (
     Route,
     RouteKind,
 )
-from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode, json_string, path_and_query
+from hoga.exchanges.decoding import Row, Seq, decode, json_string, path_and_query, rows
+from hoga.exchanges.times import Time, epoch_time_ns, moment
+
+L = TypeVar("L")
 
 HEARTBEAT_ID = 0
 """Request id of our keep-alive question; its answer is no acknowledgement of a subscription."""
@@ -63,29 +66,33 @@ PHASES = {
 """`status` of spot, `status` or `contractStatus` of contracts. SETTLING lists perpetuals that were delisted."""
 
 
-class Depth(msgspec.Struct, gc=False):
+class Depth(msgspec.Struct, Generic[L], gc=False):
     s: str
     U: Seq
     u: Seq
-    b: list[tuple[str, str]]
-    a: list[tuple[str, str]]
-    E: EpochTime = 0
-    T: EpochTime = 0
-    pu: Seq | None = None
+    b: list[L] | None
+    a: list[L] | None
+    E: Time = msgspec.UNSET
+    T: Time = msgspec.UNSET
+    pu: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)] | None = None
+    """-1 where nothing came before it."""
     e: str = "depthUpdate"
 
 
-class CombinedDepth(msgspec.Struct, gc=False):
-    data: Depth
+AnyDepth = Depth[Level] | Depth[Row]
+
+
+class CombinedDepth(msgspec.Struct, Generic[L], gc=False):
+    data: Depth[L]
     stream: str = ""
 
 
-class Snapshot(msgspec.Struct, gc=False):
+class Snapshot(msgspec.Struct, Generic[L], gc=False):
     lastUpdateId: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
-    E: EpochTime = 0
-    T: EpochTime = 0
+    bids: list[L] | None
+    asks: list[L] | None
+    E: Time = msgspec.UNSET
+    T: Time = msgspec.UNSET
 
 
 class Filter(msgspec.Struct, gc=False):
@@ -139,9 +146,12 @@ class EventHeader(msgspec.Struct, gc=False):
     s: str = ""
 
 
-_combined = msgspec.json.Decoder(CombinedDepth)
-_plain = msgspec.json.Decoder(Depth)
-_snapshot = msgspec.json.Decoder(Snapshot)
+_combined = msgspec.json.Decoder(CombinedDepth[Level])
+_wide_combined = msgspec.json.Decoder(CombinedDepth[Row])
+_plain = msgspec.json.Decoder(Depth[Level])
+_wide_plain = msgspec.json.Decoder(Depth[Row])
+_snapshot = msgspec.json.Decoder(Snapshot[Level])
+_wide_snapshot = msgspec.json.Decoder(Snapshot[Row])
 _info = msgspec.json.Decoder(ExchangeInfo)
 _tickers = msgspec.json.Decoder(list[DayTicker] | DayTicker)
 _control = msgspec.json.Decoder(Control)
@@ -248,7 +258,8 @@ class BinanceHandler(DataHandler):
     """Parsing; the two markets differ only in the id that a delta builds on."""
 
     def parse(self, frame: bytes) -> list[Update]:
-        depth = decode(_combined, frame).data if frame.startswith(b'{"stream"') else self._parse_plain(frame)
+        combined = frame.startswith(b'{"stream"')
+        depth = decode(_combined, frame, _wide_combined).data if combined else self._parse_plain(frame)
         if depth.e != "depthUpdate":
             raise FrameError("shape", f"expected a depthUpdate, found {snippet(depth.e)!r}")
         if depth.u < depth.U:
@@ -256,14 +267,16 @@ class BinanceHandler(DataHandler):
         return [self._update(depth)]
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
-        found = decode(_snapshot, body)
+        found = decode(_snapshot, body, _wide_snapshot)
+        time = moment(epoch_time_ns, found.T, found.E)
         return Update(
             native_symbol=native,
             snapshot=True,
-            bids=check_levels(found.bids),
-            asks=check_levels(found.asks),
+            bids=rows(found.bids),
+            asks=rows(found.asks),
             seq=max(found.lastUpdateId, 0),
-            exchange_time_ns=epoch_ns(found.T or found.E),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
         )
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
@@ -283,15 +296,15 @@ class BinanceHandler(DataHandler):
         symbol = f"{market[: -len(quote)]}-{quote}" if quote else market
         return f"{symbol}-{suffix}" if suffix and suffix != "PERP" else symbol
 
-    def _parse_plain(self, frame: bytes) -> Depth:
+    def _parse_plain(self, frame: bytes) -> AnyDepth:
         try:
-            return decode(_plain, frame)
+            return decode(_plain, frame, _wide_plain)
         except FrameError as error:
             if error.reason == "shape" and b'"stream"' in frame[:512]:
-                return decode(_combined, frame).data
+                return decode(_combined, frame, _wide_combined).data
             raise
 
-    def _update(self, depth: Depth) -> Update:
+    def _update(self, depth: AnyDepth) -> Update:
         raise NotImplementedError
 
 

@@ -6,7 +6,9 @@ The rule (derivatives documentation, "How to manage a local order book correctly
 3. the first kept event has U <= lid <= u, or names it outright: pu == lid;
 4. from then on pu == previous u. Ids are shared by all symbols, so U is not previous u + 1.
 So an event builds on pu and leads to u. An event with u == lid is already in the snapshot; dropping it makes
-the next one's pu equal lid, which is the same book.
+the next one's pu equal lid, which is the same book. A market just listed, or one so thin that it has no book, has
+lastUpdateId -1 and its first event pu -1: nothing came before. Both are read as 0, so that they join by the same rule,
+and no later event can build on -1.
 
 Book data comes from the routed base `/public`; the old unrouted path may connect and stay silent.
 """
@@ -16,11 +18,11 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
-from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
-from hoga.exchanges.decoding import check_levels
+from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy
+from hoga.exchanges.decoding import rows
+from hoga.exchanges.times import epoch_time_ns, moment
 
 
 class BinanceFutureStrategy(BinanceStrategy):
@@ -49,19 +51,21 @@ class BinanceFutureStrategy(BinanceStrategy):
 
 
 class BinanceFutureHandler(BinanceHandler):
-    def _update(self, depth: Depth) -> Update:
+    def _update(self, depth: AnyDepth) -> Update:
         if depth.pu is None:
             raise FrameError("shape", f"futures update of {snippet(depth.s)!r} without pu (u={depth.u})")
         if depth.pu > depth.u:
             raise FrameError("shape", f"futures update of {snippet(depth.s)!r}: pu {depth.pu} above u {depth.u}")
+        time = moment(epoch_time_ns, depth.T, depth.E)
         return Update(
             native_symbol=depth.s,
             snapshot=False,
-            bids=check_levels(depth.b),
-            asks=check_levels(depth.a),
-            prev_seq=depth.pu,
+            bids=rows(depth.b),
+            asks=rows(depth.a),
+            prev_seq=max(depth.pu, 0),
             seq=depth.u,
-            exchange_time_ns=epoch_ns(depth.T or depth.E),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
         )
 
 

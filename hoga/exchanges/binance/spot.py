@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.types import Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
-from hoga.exchanges.binance.common import BinanceHandler, BinanceStrategy, Depth
-from hoga.exchanges.decoding import check_levels
+from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy
+from hoga.exchanges.decoding import rows
+from hoga.exchanges.times import epoch_time_ns, moment
 
 
 class BinanceSpotStrategy(BinanceStrategy):
@@ -45,15 +45,17 @@ class BinanceSpotStrategy(BinanceStrategy):
 
 
 class BinanceSpotHandler(BinanceHandler):
-    def _update(self, depth: Depth) -> Update:
+    def _update(self, depth: AnyDepth) -> Update:
+        time = moment(epoch_time_ns, depth.E)
         return Update(
             native_symbol=depth.s,
             snapshot=False,
-            bids=check_levels(depth.b),
-            asks=check_levels(depth.a),
+            bids=rows(depth.b),
+            asks=rows(depth.a),
             prev_seq=depth.U - 1,
             seq=depth.u,
-            exchange_time_ns=epoch_ns(depth.E),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
         )
 
 

@@ -22,8 +22,7 @@ from typing import ClassVar
 
 import msgspec
 
-from hoga.domain.errors import FrameError
-from hoga.domain.numbers import epoch_ns, is_zero
+from hoga.domain.numbers import is_zero
 from hoga.domain.types import Level, Update
 from hoga.exchanges.base import (
     BookStart,
@@ -38,7 +37,8 @@ from hoga.exchanges.base import (
     Route,
     RouteKind,
 )
-from hoga.exchanges.decoding import check_levels, decode, json_string, path_and_query
+from hoga.exchanges.decoding import Row, decode, json_string, path_and_query, rows
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
 
 _OLD_BOOK = b'"type":"orderbooksnapshot"'
@@ -52,9 +52,9 @@ TICKERS_PER_CALL = 100
 
 class OldBook(msgspec.Struct, gc=False):
     symbol: str
-    datetime: str
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
+    datetime: Time
+    bids: list[Row] | None
+    asks: list[Row] | None
 
 
 class OldFrame(msgspec.Struct, gc=False):
@@ -126,19 +126,19 @@ class BithumbHandler(UnitsHandler):
 
 
 def _old_update(book: OldBook) -> Update:
-    if not (book.datetime.isascii() and book.datetime.isdigit() and len(book.datetime) <= 19):
-        raise FrameError("time", f"datetime is not an epoch time: {book.datetime[:40]!r}")
+    time = moment(epoch_time_ns, book.datetime)
     return Update(
         native_symbol=book.symbol,
         snapshot=True,
         bids=_present(book.bids),
         asks=_present(book.asks),
-        exchange_time_ns=epoch_ns(int(book.datetime)),
+        exchange_time_ns=time.ns,
+        odd_time=time.odd,
     )
 
 
-def _present(levels: list[tuple[str, str]]) -> list[Level]:
-    return check_levels([level for level in levels if not is_zero(level[0]) and not is_zero(level[1])])
+def _present(levels: list[Row] | None) -> list[Level]:
+    return [level for level in rows(levels) if not is_zero(level[0]) and not is_zero(level[1])]
 
 
 EXCHANGE = Exchange(

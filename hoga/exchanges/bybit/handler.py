@@ -26,12 +26,12 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import NO_SEQ, Instrument, Turnover, Update
+from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
 from hoga.exchanges.bybit.common import DEPTH, book_topic
-from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode
+from hoga.exchanges.decoding import Row, Seq, decode, rows
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 PHASES = {
     "Trading": Phase.TRADING,
@@ -50,23 +50,24 @@ PHASES = {
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
-class Book(msgspec.Struct, gc=False):
+class Book(msgspec.Struct, Generic[T], gc=False):
     s: str
-    b: list[tuple[str, str]]
-    a: list[tuple[str, str]]
+    b: list[T] | None
+    a: list[T] | None
     u: Seq
-    ts: EpochTime = 0
-    cts: EpochTime = 0
+    ts: Time = msgspec.UNSET
+    cts: Time = msgspec.UNSET
 
 
-class BookFrame(msgspec.Struct, gc=False):
+class BookFrame(msgspec.Struct, Generic[T], gc=False):
     topic: str
     type: Literal["snapshot", "delta"]
-    data: Book
-    ts: EpochTime = 0
-    cts: EpochTime = 0
+    data: Book[T]
+    ts: Time = msgspec.UNSET
+    cts: Time = msgspec.UNSET
 
 
 class PriceFilter(msgspec.Struct, frozen=True, gc=False):
@@ -117,8 +118,10 @@ class Answer(msgspec.Struct, Generic[T], gc=False):
     retMsg: str = ""
 
 
-_frame = msgspec.json.Decoder(BookFrame)
-_book = msgspec.json.Decoder(Answer[Book])
+_frame = msgspec.json.Decoder(BookFrame[Level])
+_wide_frame = msgspec.json.Decoder(BookFrame[Row])
+_book = msgspec.json.Decoder(Answer[Book[Level]])
+_wide_book = msgspec.json.Decoder(Answer[Book[Row]])
 _markets = msgspec.json.Decoder(Answer[Rows[Market]])
 _tickers = msgspec.json.Decoder(Answer[Rows[DayTicker]])
 
@@ -145,36 +148,40 @@ class BybitHandler(DataHandler):
     """Parsing; the markets differ in what they do not show and in reading an id without a list."""
 
     def parse(self, frame: bytes) -> list[Update]:
-        found = decode(_frame, frame)
+        found = decode(_frame, frame, _wide_frame)
         topic = book_topic(found.topic)
         if topic is None:
             raise FrameError("shape", f"expected an order book, found topic {snippet(found.topic)!r}")
         book = found.data
         whole = found.type == "snapshot" or book.u == 1
+        time = moment(epoch_time_ns, found.cts, found.ts)
         return [
             Update(
                 native_symbol=book.s,
                 snapshot=whole,
-                bids=check_levels(book.b),
-                asks=check_levels(book.a),
+                bids=rows(book.b),
+                asks=rows(book.a),
                 prev_seq=NO_SEQ if whole else book.u - 1,
                 seq=book.u,
-                exchange_time_ns=epoch_ns(found.cts or found.ts),
+                exchange_time_ns=time.ns,
+                odd_time=time.odd,
                 channel=f"orderbook.{topic[1]}",
             )
         ]
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
         """Without an id (rule 6)."""
-        book = _result(_book, body)
+        book = _result(_book, body, _wide_book)
         if book.s != native:
             raise FrameError("symbol", f"asked for {snippet(native)!r}, got the book of {snippet(book.s)!r}")
+        time = moment(epoch_time_ns, book.cts, book.ts)
         return Update(
             native_symbol=native,
             snapshot=True,
-            bids=check_levels(book.b),
-            asks=check_levels(book.a),
-            exchange_time_ns=epoch_ns(book.cts or book.ts),
+            bids=rows(book.b),
+            asks=rows(book.a),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
         )
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
@@ -202,8 +209,10 @@ def day_of(suffix: str) -> str:
     return f"{year}{_MONTHS.index(month) + 1:02}{day:0>2}"
 
 
-def _result(decoder: msgspec.json.Decoder[Answer[T]], body: bytes) -> T:
-    answer = decode(decoder, body)
+def _result(
+    decoder: msgspec.json.Decoder[Answer[T]], body: bytes, wider: msgspec.json.Decoder[Answer[U]] | None = None
+) -> T | U:
+    answer = decode(decoder, body, wider)
     if answer.retCode:
         raise FrameError("shape", snippet(f"the exchange answered {answer.retCode} {answer.retMsg}"))
     return answer.result

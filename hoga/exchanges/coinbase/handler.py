@@ -9,7 +9,8 @@
 1. Every frame of a connection has the next `sequence_num`: an update builds on the frame before, whatever that was.
 2. A frame may hold several events, of one product or of several; one product's events become one update, in their
    order: of one price the last size counts, and a snapshot forgets what stood before it.
-3. The time is the frame's `timestamp`. A level's `event_time` may be 1970 or the year 1 and is not read.
+3. The time is the frame's `timestamp`. A level's `event_time` may be 1970 or the year 1 and is not read. `updates`
+   that are null are none.
 4. Coinbase Pro frames have no number; their snapshot has no time either.
 """
 
@@ -25,8 +26,8 @@ from hoga.domain.errors import FrameError
 from hoga.domain.types import Instrument, Level, Turnover, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
 from hoga.exchanges.coinbase import rest
-from hoga.exchanges.decoding import Seq, check_levels, decode
-from hoga.exchanges.times import rfc3339_ns
+from hoga.exchanges.decoding import Row, Seq, check_levels, decode, rows
+from hoga.exchanges.times import Time, moment, rfc3339_ns
 
 _HEAD = 512
 _PRO_START = b'{"type"'
@@ -43,12 +44,12 @@ class Change(msgspec.Struct, gc=False):
 class Event(msgspec.Struct, gc=False):
     type: Literal["snapshot", "update"]
     product_id: str
-    updates: list[Change]
+    updates: list[Change] | None
 
 
 class Level2(msgspec.Struct, gc=False):
     channel: Literal["l2_data"]
-    timestamp: str
+    timestamp: Time
     sequence_num: Seq
     events: list[Event]
 
@@ -59,15 +60,21 @@ class Numbered(msgspec.Struct, gc=False):
 
 class ProSnapshot(msgspec.Struct, gc=False, tag_field="type", tag="snapshot"):
     product_id: str
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
-    time: str = ""
+    bids: list[Row] | None
+    asks: list[Row] | None
+    time: Time = msgspec.UNSET
+
+
+class ProChange(msgspec.Struct, gc=False, array_like=True):
+    side: Literal["buy", "sell"]
+    price: str
+    size: str
 
 
 class ProUpdate(msgspec.Struct, gc=False, tag_field="type", tag="l2update"):
     product_id: str
-    changes: list[tuple[Literal["buy", "sell"], str, str]]
-    time: str = ""
+    changes: list[ProChange] | None
+    time: Time = msgspec.UNSET
 
 
 _level2 = msgspec.json.Decoder(Level2)
@@ -145,9 +152,9 @@ def _read_level2(data: bytes) -> list[Update]:
         if snapshot or event.product_id not in taken:
             taken[event.product_id] = (snapshot, [], [])
         _, bids, asks = taken[event.product_id]
-        for change in event.updates:
+        for change in event.updates or ():
             (bids if change.side == "bid" else asks).append((change.price_level, change.new_quantity))
-    exchange_time_ns = rfc3339_ns(frame.timestamp)
+    time = moment(rfc3339_ns, frame.timestamp)
     return [
         Update(
             native_symbol=native,
@@ -156,7 +163,8 @@ def _read_level2(data: bytes) -> list[Update]:
             asks=check_levels(asks),
             prev_seq=frame.sequence_num - 1,
             seq=frame.sequence_num,
-            exchange_time_ns=exchange_time_ns,
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
             channel="level2",
         )
         for native, (snapshot, bids, asks) in taken.items()
@@ -166,16 +174,19 @@ def _read_level2(data: bytes) -> list[Update]:
 def _read_pro(data: bytes) -> list[Update]:
     frame = decode(_pro, data)
     if isinstance(frame, ProSnapshot):
-        bids, asks = frame.bids, frame.asks
+        bids, asks = rows(frame.bids), rows(frame.asks)
     else:
-        bids = [(price, size) for side, price, size in frame.changes if side == "buy"]
-        asks = [(price, size) for side, price, size in frame.changes if side == "sell"]
+        changes = frame.changes or ()
+        bids = check_levels([(change.price, change.size) for change in changes if change.side == "buy"])
+        asks = check_levels([(change.price, change.size) for change in changes if change.side == "sell"])
+    time = moment(rfc3339_ns, frame.time)
     update = Update(
         native_symbol=frame.product_id,
         snapshot=isinstance(frame, ProSnapshot),
-        bids=check_levels(bids),
-        asks=check_levels(asks),
-        exchange_time_ns=rfc3339_ns(frame.time) if frame.time else 0,
+        bids=bids,
+        asks=asks,
+        exchange_time_ns=time.ns,
+        odd_time=time.odd,
         channel=PRO,
     )
     return [update]

@@ -18,7 +18,7 @@ from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.decoding import check_levels, decode
-from hoga.exchanges.times import rfc3339_ns
+from hoga.exchanges.times import Time, moment, rfc3339_ns
 
 API = "/api/v3/brokerage/market"
 DEPTH = 250
@@ -46,9 +46,9 @@ class PriceLevel(msgspec.Struct, gc=False):
 
 class PriceBook(msgspec.Struct, gc=False):
     product_id: str
-    bids: list[PriceLevel]
-    asks: list[PriceLevel]
-    time: str = ""
+    bids: list[PriceLevel] | None
+    asks: list[PriceLevel] | None
+    time: Time = msgspec.UNSET
 
 
 class BookAnswer(msgspec.Struct, gc=False):
@@ -135,12 +135,14 @@ def snapshot(native: str, body: bytes) -> Update:
     book = decode(_book, body).pricebook
     if book.product_id != native:
         raise FrameError("symbol", f"asked for the book of {native!r}, found that of {snippet(book.product_id)!r}")
+    time = moment(rfc3339_ns, book.time)
     return Update(
         native_symbol=native,
         snapshot=True,
-        bids=check_levels([(level.price, level.size) for level in book.bids]),
-        asks=check_levels([(level.price, level.size) for level in book.asks]),
-        exchange_time_ns=rfc3339_ns(book.time) if book.time else 0,
+        bids=check_levels([(level.price, level.size) for level in book.bids or ()]),
+        asks=check_levels([(level.price, level.size) for level in book.asks or ()]),
+        exchange_time_ns=time.ns,
+        odd_time=time.odd,
     )
 
 

@@ -20,11 +20,12 @@ from typing import Annotated
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import MAX_CHARS, epoch_ns, text_of
+from hoga.domain.numbers import MAX_CHARS, text_of
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Turnover, Update
 from hoga.exchanges.decoding import check_levels, decode
 from hoga.exchanges.kraken.names import native_of, native_of_key
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 Decimals = Annotated[int, msgspec.Meta(ge=0, le=18)]
 PHASES = {
@@ -71,12 +72,12 @@ class Tickers(msgspec.Struct, gc=False):
 class DepthLevel(msgspec.Struct, gc=False, array_like=True):
     price: str
     volume: str
-    time_s: int = 0
+    time: Time = msgspec.UNSET
 
 
 class Depth(msgspec.Struct, gc=False):
-    bids: list[DepthLevel]
-    asks: list[DepthLevel]
+    bids: list[DepthLevel] | None
+    asks: list[DepthLevel] | None
 
 
 class Depths(msgspec.Struct, gc=False):
@@ -91,8 +92,8 @@ class GroupedLevel(msgspec.Struct, gc=False):
 class Grouped(msgspec.Struct, gc=False):
     pair: str
     grouping: Annotated[int, msgspec.Meta(ge=0, le=2**31)]
-    bids: list[GroupedLevel]
-    asks: list[GroupedLevel]
+    bids: list[GroupedLevel] | None
+    asks: list[GroupedLevel] | None
 
 
 class GroupedBook(msgspec.Struct, gc=False):
@@ -143,18 +144,21 @@ def parse_snapshot(native: str, body: bytes) -> Update:
         return Update(
             native_symbol=native,
             snapshot=True,
-            bids=check_levels([(level.price, level.qty) for level in book.bids]),
-            asks=check_levels([(level.price, level.qty) for level in book.asks]),
+            bids=check_levels([(level.price, level.qty) for level in book.bids or ()]),
+            asks=check_levels([(level.price, level.qty) for level in book.asks or ()]),
         )
     found = decode(_depths, body).result
     _expect(native, ", ".join(map(native_of_key, found)), body)
     (depth,) = found.values()
+    bids, asks = depth.bids or [], depth.asks or []
+    times = [moment(epoch_time_ns, level.time) for level in (*bids, *asks)]
     return Update(
         native_symbol=native,
         snapshot=True,
-        bids=check_levels([(level.price, level.volume) for level in depth.bids]),
-        asks=check_levels([(level.price, level.volume) for level in depth.asks]),
-        exchange_time_ns=epoch_ns(max((level.time_s for level in (*depth.bids, *depth.asks)), default=0)),
+        bids=check_levels([(level.price, level.volume) for level in bids]),
+        asks=check_levels([(level.price, level.volume) for level in asks]),
+        exchange_time_ns=max((time.ns for time in times), default=0),
+        odd_time=any(time.odd for time in times),
     )
 
 

@@ -30,7 +30,6 @@ from urllib.parse import quote
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Told
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
@@ -53,6 +52,7 @@ from hoga.exchanges.base import (
 )
 from hoga.exchanges.decoding import Seq, check_levels, decode, json_string, path_and_query
 from hoga.exchanges.okx import lists
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 HOSTS = (".okx.com", ".okex.com")
 DEPTH = 400
@@ -74,9 +74,9 @@ class Row(msgspec.Struct, array_like=True, gc=False):
 
 
 class Book(msgspec.Struct, gc=False):
-    asks: list[Row]
-    bids: list[Row]
-    ts: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,19}$")]
+    asks: list[Row] | None
+    bids: list[Row] | None
+    ts: Time
     checksum: Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)] = 0
     seqId: Seq | None = None
     prevSeqId: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)] | None = None
@@ -258,14 +258,16 @@ class OkxHandler(DataHandler):
 
 
 def _update(native: str, whole: bool, book: Book, channel: str) -> Update:
+    time = moment(epoch_time_ns, book.ts)
     return Update(
         native_symbol=native,
         snapshot=whole,
-        bids=check_levels([(row.px, row.sz) for row in book.bids]),
-        asks=check_levels([(row.px, row.sz) for row in book.asks]),
+        bids=check_levels([(row.px, row.sz) for row in book.bids or ()]),
+        asks=check_levels([(row.px, row.sz) for row in book.asks or ()]),
         prev_seq=NO_SEQ if book.prevSeqId is None else book.prevSeqId,
         seq=NO_SEQ if book.seqId is None else book.seqId,
-        exchange_time_ns=epoch_ns(int(book.ts)),
+        exchange_time_ns=time.ns,
+        odd_time=time.odd,
         checksum=book.checksum or None,
         channel=channel + _SUMMED if channel and book.seqId is None else channel,
     )
