@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.client import BookView
@@ -68,6 +68,7 @@ values = st.builds(
 sides = st.lists(st.tuples(values, values), max_size=6, unique_by=lambda level: level[0])
 
 
+@settings(deadline=None)
 @given(sides, sides)
 def test_every_reader_reads_exactly_what_the_book_holds(bids: Levels, asks: Levels) -> None:
     bids.sort(key=lambda level: Fraction(level[0]), reverse=True)
