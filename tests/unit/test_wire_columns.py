@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.client import BookView
-from hoga.domain.book import Book
+from hoga.domain.books import new_book
 from hoga.domain.errors import FrameError
 from hoga.domain.numbers import MAX_DECIMALS, MAX_WHOLE, text_of
 from hoga.runtime.data_export import export_book
@@ -23,7 +23,7 @@ INT64_MAX = 2**63 - 1
 
 def message_of(bids: Levels, asks: Levels) -> pb.OrderBook:
     """As the validator writes it: through a book, over the wire."""
-    book = Book()
+    book = new_book()
     book.replace(bids, asks)
     message = pb.OrderBook()
     levels = columns.Columns(*book.top_bids(99), *book.top_asks(99), -book.price_decimals, -book.size_decimals)
@@ -40,7 +40,7 @@ def test_what_fits_stands_at_the_exponent_of_the_book() -> None:
 
 
 def test_zeros_that_all_values_share_are_taken_off_where_that_helps() -> None:
-    book = Book()
+    book = new_book()
     book.replace([("2", "0.00000001")], [("3", "1")])
     book.replace([("2", "250000000000")], [("3", "1000")])
     message = pb.OrderBook()
