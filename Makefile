@@ -13,7 +13,7 @@ NATIVE := native/pyproject.toml native/CMakeLists.txt $(wildcard native/include/
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help fuzz sim soak mutants demo test check stack bench proto lock clean
+.PHONY: help fuzz sim soak mutants demo test check stack bench bench-peers proto lock clean
 
 help:  ## print the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ mutants: $(VENV)/.dev  ## hand-made bugs, one at a time: the suite has to catch 
 
 bench: $(VENV)/.dev  ## measure the pipeline on this machine and write a table
 	$(BIN)/python -m benchmarks.pipeline
+
+bench-peers: $(VENV)/.dev  ## the same frames through hoga, cryptofeed and ccxt, each in an environment of its own under .peers
+	$(BIN)/python -m benchmarks.peers
 
 proto: $(VENV)/.dev  ## generate hoga/wire/generated from proto/
 	$(BIN)/python -m hoga.wire.generate

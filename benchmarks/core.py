@@ -85,11 +85,11 @@ def _one(feed: Feed, word: str, start: int) -> Pass:
     return Pass(feed, start)
 
 
-def feeds(args: argparse.Namespace) -> list[Feed]:
-    """What is to be measured: a recording of one exchange, or frames of the simulator's."""
+def feeds(args: argparse.Namespace, code: str) -> list[Feed]:
+    """What is to be measured: a recording of one exchange, or frames that are made; of all where `code` is empty."""
     if args.frames is not None:
-        return [read(exchange_of(args.exchange), args.frames, args.snapshots)]
-    return [made(exchange) for code, exchange in EXCHANGES.items() if args.exchange in ("", code)]
+        return [read(exchange_of(code), args.frames, args.snapshots)]
+    return [made(exchange) for one, exchange in EXCHANGES.items() if code in ("", one)]
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -111,7 +111,7 @@ def main() -> int:
         print(NOT_BUILT, file=sys.stderr)
     found = {}
     try:
-        for feed in feeds(args):
+        for feed in feeds(args, args.exchange):
             if not feed.frames:
                 parser.error(f"{args.frames} holds no frame")
             found[feed.exchange.code] = measure(feed, args.repeats)
