@@ -68,6 +68,15 @@ WORLDS = {
     "replace": Bias(("reconnect", "shutdown", "latency", "burst", "quiet", "reset"), lines=("one", *TWO)),
     "links": Bias(LINK_FAULTS, BY_IDS, TWO),
 }
+AUCTIONS = False
+"""Whether auctions are drawn. Their books are crossed and right: what keeps books has to know that first."""
+PHASE_FAULTS = ("phase", "maintain", *(("auction",) if AUCTIONS else ()))
+PHASES_IN_ALL = False
+"""Whether mixed worlds draw phases, too; what was said of their seeds before is void then."""
+EVERY_WORLD = WORLDS | {
+    "phases": Bias((*PHASE_FAULTS, *PHASE_FAULTS, "drop", "reset", "reconnect", "kill_validator", "quiet"), NOT_WHOLE),
+}
+"""Those of the suite, and what has to be asked for."""
 _BIASED = [name for name in WORLDS if name != "mixed"]
 
 

@@ -10,10 +10,13 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hoga.domain.phases import Phase
 from hoga.exchanges.base import BookStart, Channel, Continuity
 from hoga.exchanges.registry import EXCHANGES
 from hoga.wire import pb, subjects
 from services.simulator.manglers import MANGLERS
+from services.simulator.venues import registry as emulators
+from tests.sim.bias import PHASE_FAULTS, PHASES_IN_ALL
 from tests.sim.oracle import BUDGET_S
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ GATES = (403, 418, 429, 451)
 OWN_IDS = (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
 CONFUSED_S = 2.0
 """For so long after a clock was set back a frame may be taken for a late one, where it has nothing but its time."""
+_PHASES = ("phase", "auction", "maintain")
 INJECTED = ("{}", "[]", "null", "\x00", '{"e":"depthUpdate"}', '{"type":"orderbook"}', "{" * 9, '{"id":1}')
 COMMON_MANGLERS = tuple(kind for kind in MANGLERS if kind not in ("huge", "deep"))
 
@@ -42,6 +46,11 @@ class Faults:
         self.all: dict[str, Callable[[], str]] = {
             name.removeprefix("do_"): getattr(self, name) for name in sorted(dir(self)) if name.startswith("do_")
         }
+
+    @property
+    def usual(self) -> list[str]:
+        """What a world without a bias draws from."""
+        return [name for name in self.all if name not in _PHASES or (PHASES_IN_ALL and name in PHASE_FAULTS)]
 
     def strike(self, name: str) -> str:
         """Does it; what was done, for the trace."""
@@ -241,6 +250,49 @@ class Faults:
 
         self._until(self.dice.uniform(1, 15), resume)
         return f"{code} {native}"
+
+    def do_phase(self) -> str:
+        """Orders are not taken as usual; a list says so, or the stream."""
+        return self._phase("phase", (Phase.POST_ONLY, Phase.LIMIT_ONLY, Phase.PRE_OPEN, Phase.HALTED))
+
+    def do_auction(self) -> str:
+        """Orders are collected and not matched: the book crosses, and is right."""
+        return self._phase("auction", (Phase.AUCTION,))
+
+    def do_maintain(self) -> str:
+        """A whole exchange stands still, and says so."""
+        codes = [code for code in self.world.exchanges.venues if Phase.MAINTENANCE in emulators.get(code).words]
+        if not codes:
+            return "nothing"
+        code = self.dice.choice(codes)
+        self.world.oracle.caused("maintain", code)
+        self.deeds.maintain(code)
+        for native in self.world.exchanges.venues[code].natives():
+            self.world.oracle.phased(code, native)
+        self._until(self.dice.uniform(5, 120), lambda: self.deeds.reopen(code))
+        return code
+
+    def _phase(self, kind: str, wanted: tuple[Phase, ...]) -> str:
+        chances = [
+            (code, phase)
+            for code in self.world.exchanges.venues
+            for phase in wanted
+            if phase in emulators.get(code).words
+        ]
+        if not chances:
+            return "nothing"
+        code, phase = self.dice.choice(chances)
+        native = self.dice.choice(self.world.exchanges.venues[code].natives())
+        self.world.oracle.caused(kind, f"{code} {native}")
+        self.deeds.phase(code, native, phase.name.lower())
+        self.world.oracle.phased(code, native)
+
+        def resume() -> None:
+            if native in self.world.exchanges.market.exchanges[code].symbols:
+                self.deeds.resume(code, native)
+
+        self._until(self.dice.uniform(5, 120), resume)
+        return f"{code} {native} {phase.name}"
 
     def do_quiet(self) -> str:
         code, native = self._market("quiet")

@@ -18,6 +18,7 @@ from hoga.domain.book import Book
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper
 from hoga.domain.line import LineKeeper
+from hoga.domain.phases import MarketPhases, Phase, Told
 from hoga.domain.recent import Recent
 from hoga.domain.sequencer import Sequencer, Verdict
 from hoga.domain.steps import Steps
@@ -129,6 +130,10 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "symbols_never_change": Mutant(
         lambda: patch.object(Subscriptions, "want", _want_once), Bias(("universe",), symbols=(3,))
+    ),
+    "phases_are_ignored": Mutant(
+        lambda: patch.object(MarketPhases, "of", lambda *_args: Told(Phase.UNKNOWN)),
+        Bias(("phase", "maintain"), NOT_WHOLE, ("one",)),
     ),
     "epochs_are_times": Mutant(
         lambda: patch("services.validator.service.new_epoch", _wall_epoch),

@@ -6,6 +6,8 @@ O   revisions that do not rise within an epoch, epochs that fall
 R   a book at an id below the one before it, and nothing between the two that announces it
 N   frames lost on the bus without an event
 G   a GAP event although everything between its ids had been delivered
+M   a LIVE book of a market whose orders do not match, when its exchange's word for that has had its time to come
+Q   requests for a book that is known to be one of a market whose orders do not match
 A   an audit or a second line that contradicts a book of which nothing was ever tampered with, at the same id
 
 Levels are compared as whole numbers brought to one scale, by code of its own. Silence is the exception to the budget:
@@ -19,6 +21,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from hoga.domain.phases import Phase
 from hoga.exchanges.base import Continuity
 from hoga.exchanges.registry import EXCHANGES
 from hoga.wire import pb
@@ -44,6 +47,12 @@ Key = tuple[str, str]
 """(exchange, native symbol)."""
 
 
+LISTED_S = 75.0
+"""What a list says of a phase is known by then; it is read once a minute."""
+SEEN_S = 25.0
+"""The same where the book crosses, for which the list is asked for."""
+ASKED = 3
+"""Requests that may still be on their way when a phase becomes known."""
 UNSAID_S = 1.0
 """An event about what was lost comes within this."""
 NEAR_NS = 1_000_000_000
@@ -119,6 +128,10 @@ class Oracle:
         """Market -> since when a loss on the bus is to be announced."""
         self._bus_loss_ns: dict[tuple[str, str], int] = {}
         """Frame -> when the running validator took it from the bus, as a number that rises."""
+        self._phased: dict[Key, float] = {}
+        """Market -> when its present phase began."""
+        self._asked: dict[Key, int] = {}
+        """Book -> requests for it since its phase was published."""
         self.alone = False
         """Whether what happens now can be put down to one fault: times are taken only then."""
         self._causes: dict[str, tuple[float, str]] = {}
@@ -235,6 +248,22 @@ class Oracle:
         self._causes[where] = (self._loop.now, kind)
         self._last = kind
 
+    def phased(self, code: str, native: str) -> None:
+        """Another phase of a market begins."""
+        self._phased[self.key(code, native)] = self._loop.now
+
+    def asked(self, subject: str, payload: bytes) -> None:
+        """A request to ingest. In a phase without matching nothing is wrong with a book that a fresh one could mend."""
+        method, code = subject.split(".")[3:5]
+        if method not in ("snapshot", "resubscribe") or not self.alone:
+            return
+        symbol = (pb.SnapshotRequest if method == "snapshot" else pb.ResubscribeRequest).FromString(payload).symbol
+        key = (code, self._natives.get((code, symbol), ""))
+        if key in self._asked:
+            self._asked[key] += 1
+            if self._asked[key] == ASKED + 1:
+                self._fail(f"Q {code} {symbol}: asked for again and again though its orders do not match")
+
     def blackout(self, kind: str) -> None:
         """The validator or the bus is gone: no message says so, and what was LIVE counts no more."""
         self.caused(kind)
@@ -271,6 +300,10 @@ class Oracle:
             self._unsaid.pop((book.exchange, book.symbol), None)
             self._link_seqs.pop((book.exchange, book.symbol), None)
         shown.live = book.state == LIVE
+        if Phase(book.phase).matches:
+            self._asked.pop(key, None)
+        else:
+            self._asked.setdefault(key, 0)
         if book.state == pb.BookState.BOOK_STATE_HALTED:
             self._link_seqs.pop((book.exchange, book.symbol), None)  # it may be forgotten with its numbers
         if not shown.live:
@@ -353,6 +386,9 @@ class Oracle:
             index, problem, deep = life.judge(book, by_id=self.by_ids[key[0]])
             if not problem:
                 shown.life, shown.index = life, index
+                frame = life.frames[index]
+                if frame.bids and frame.asks and frame.bids[0][0] >= frame.asks[0][0]:
+                    self._fail(f"W {line}: a crossed book")
                 if deep:
                     self._deep(life, f"{line}: {deep}")
                 return
@@ -405,6 +441,7 @@ class Oracle:
         for key, shown in self.shown.items():
             if not shown.live:
                 continue
+            self._judge_phase(key, shown)
             lag_s = self._lag(key, shown)
             if lag_s <= BUDGET_S or now < self.silent_until[key[0]] or self._unaware(key, shown):
                 continue
@@ -416,6 +453,20 @@ class Oracle:
                     f"S {key[0]} {key[1]} LIVE but lacks what was sent {lag_s:.1f} s ago; seq {shown.book.sequence} "
                     f"rev {shown.book.revision}, said {said_s:.1f} s ago, last fault {self._last}"
                 )
+
+    def _judge_phase(self, key: Key, shown: Shown) -> None:
+        """Only while nothing else is wrong that could keep a list away."""
+        market = self._exchanges.market.exchanges[key[0]]
+        native = shown.book.native_symbol
+        if not self.alone or key not in self._phased or native not in market.symbols:
+            return
+        phase = market.phase(native)
+        patience_s = SEEN_S if phase is Phase.AUCTION else LISTED_S
+        if phase.matches:
+            del self._phased[key]
+        elif self._loop.now - self._phased[key] > patience_s:
+            del self._phased[key]
+            self._fail(f"M {key[0]} {native} LIVE, {patience_s:g} s after it was {phase.name}")
 
     def _goes_on(self, key: Key, shown: Shown) -> bool:
         """Whether a GAPPED book that is never to heal has what was sent untampered longer than the budget ago."""

@@ -17,6 +17,8 @@ VERDICTS = {
     "R": "ids that go back unannounced",
     "N": "frames lost on the bus without an event",
     "G": "false gaps",
+    "M": "LIVE though orders do not match",
+    "Q": "requests for books whose orders do not match",
     "A": "true books contradicted by an audit or a second line at the same id",
     "L": "books that did not come back",
     "B": "REST requests during a ban",

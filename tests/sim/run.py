@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from tests.sim.bias import ANY, WORLDS, Bias, world_of
+from tests.sim.bias import ANY, EVERY_WORLD, Bias, world_of
 from tests.sim.clock import Clock, real_perf_counter
 from tests.sim.loop import SimLoop, SimulationError
 from tests.sim.mutants import MUTANTS
@@ -86,7 +86,7 @@ def work(seeds: range, args: argparse.Namespace) -> int:
     with Clock() as clock, named.broken() if named and mutant else nullcontext():
         for count, seed in enumerate(seeds):
             world = args.world or ("mixed" if named else world_of(seed))
-            bias = named.bias if named else WORLDS[world]
+            bias = named.bias if named else EVERY_WORLD[world]
             result = run_seed(clock, seed, sys.stdout.write if args.verbose else None, bias, watch)
             if not (args.verbose or watch):
                 sys.stdout.write(json.dumps({"world": world, **result}) + "\n")
@@ -144,7 +144,7 @@ def main() -> int:
     add("--report", help="file for a page of Markdown")
     add("-v", "--verbose", action="store_true", help="with --seed: every line of the trace")
     add("--trace", nargs=2, metavar=("EXCHANGE", "SYMBOL"), help="with --seed: one book, its frames and what it says")
-    add("--world", default="", choices=["", *WORLDS], help="the sort of every world; else the seed says which")
+    add("--world", default="", choices=["", *EVERY_WORLD], help="the sort of every world; else the seed says which")
     add("--mutant", default="", choices=["", *MUTANTS], help="a rule to break: ends with the first violation")
     add("--world-of", default="", choices=["", *MUTANTS], help="the worlds of that mutant, but with every rule whole")
     add("--quiet", action="store_true", help="no progress")

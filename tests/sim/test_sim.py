@@ -53,3 +53,9 @@ def test_a_world_does_not_depend_on_the_worlds_before_it():
     alone = json.loads(run("--worker", "--start", "3", "--seeds", "4").stdout)
     assert [found["seed"] for found in several] == [0, 1, 2, 3]
     assert several[3]["digest"] == alone["digest"]
+
+
+@pytest.mark.timeout(600)
+def test_phases_of_markets_and_maintenance_are_shown_and_over_when_they_are():
+    done = run("--world", "phases", "--seeds", "6", "--jobs", str(min(2, os.cpu_count() or 1)), "--quiet")
+    assert done.returncode == 0, done.stdout + done.stderr

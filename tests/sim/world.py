@@ -25,7 +25,7 @@ from services.ingest import service as ingest
 from services.simulator.options import Options
 from services.simulator.venues.base import Call
 from services.validator import service as validator
-from tests.sim.bias import ANY, Bias
+from tests.sim.bias import ANY, PHASE_FAULTS, Bias
 from tests.sim.broker import Broker
 from tests.sim.bus import SimBus
 from tests.sim.clock import Clock
@@ -74,7 +74,7 @@ class World:
         self.validator.on_start = self._validator_starts
         self.ingests = [process for code in self.exchanges.venues for process in self._collectors(code)]
         self.faults = Faults(self, random.Random(f"{seed}:faults"))
-        self.names = list(bias.faults or self.faults.all)
+        self.names = list(bias.faults or self.faults.usual)
         self.wanted: dict[str, set[str]] = {code: set(self.symbols[code]) for code in self.symbols}
 
     def draw(self) -> None:
@@ -176,6 +176,8 @@ class World:
                 self.injected[name] += 1
             await asyncio.sleep(self.dice.uniform(0, 2 * pace_s))
         await asyncio.sleep(self.dice.uniform(1, 6))
+        if single and name in PHASE_FAULTS:
+            await asyncio.sleep(self.dice.uniform(0, 120))  # they last, and take a while to be known
         self.oracle.alone = False
 
     async def _calm(self) -> None:
@@ -298,6 +300,8 @@ class World:
             self.trace.note(self.loop.now, self.oracle.book(payload))
         elif kind == "event":
             self.trace.note(self.loop.now, self.oracle.event(payload))
+        elif kind == "rpc":
+            self.oracle.asked(subject, payload)
         elif kind == "link":
             self._link(pb.LinkStatus.FromString(payload))
 
