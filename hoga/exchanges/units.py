@@ -23,6 +23,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import is_zero
 from hoga.domain.phases import Phase, phase_of
@@ -103,6 +104,9 @@ class UnitTicker(msgspec.Struct, gc=False):
     acc_trade_price_24h: msgspec.Raw
 
 
+LEVELS = level_shape.units(("bid_price", "bid_size"), ("ask_price", "ask_size"))
+SIMPLE_LEVELS = level_shape.units(("bp", "bs"), ("ap", "as"))
+"""How the levels of a frame look."""
 _book = msgspec.json.Decoder(Book)
 _simple = msgspec.json.Decoder(SimpleBook)
 _array = msgspec.json.Decoder(list[msgspec.Raw])

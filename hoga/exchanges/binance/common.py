@@ -17,6 +17,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import Instrument, Level, Turnover, Update
@@ -146,6 +147,8 @@ class EventHeader(msgspec.Struct, gc=False):
     s: str = ""
 
 
+LEVELS = level_shape.rows()
+"""How the levels of a frame look."""
 _combined = msgspec.json.Decoder(CombinedDepth[Level])
 _wide_combined = msgspec.json.Decoder(CombinedDepth[Row])
 _plain = msgspec.json.Decoder(Depth[Level])

@@ -25,6 +25,7 @@ from typing import Generic, Literal, TypeVar
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
@@ -118,6 +119,8 @@ class Answer(msgspec.Struct, Generic[T], gc=False):
     retMsg: str = ""
 
 
+LEVELS = level_shape.rows()
+"""How the levels of a frame look."""
 _frame = msgspec.json.Decoder(BookFrame[Level])
 _wide_frame = msgspec.json.Decoder(BookFrame[Row])
 _book = msgspec.json.Decoder(Answer[Book[Level]])

@@ -22,6 +22,7 @@ from typing import Literal
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError
 from hoga.domain.types import Instrument, Level, Turnover, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
@@ -77,6 +78,8 @@ class ProUpdate(msgspec.Struct, gc=False, tag_field="type", tag="l2update"):
     time: Time = msgspec.UNSET
 
 
+LEVELS = level_shape.sided("side", ("bid", "offer"), "price_level", "new_quantity")
+"""How the levels of a frame look."""
 _level2 = msgspec.json.Decoder(Level2)
 _numbered = msgspec.json.Decoder(Numbered)
 _pro = msgspec.json.Decoder(ProSnapshot | ProUpdate)

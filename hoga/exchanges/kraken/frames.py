@@ -31,6 +31,7 @@ from zlib import crc32
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.types import Level, Update
 from hoga.exchanges.decoding import check_levels, decode, raw_number
@@ -76,6 +77,8 @@ class V1Sides(msgspec.Struct, gc=False, rename={"snapshot_asks": "as", "snapshot
     c: str | None = None
 
 
+LEVELS = level_shape.objects("price", "qty", quoted=False)
+"""How the levels of a frame look."""
 _frame = msgspec.json.Decoder(BookFrame)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _sides = msgspec.json.Decoder(V1Sides)

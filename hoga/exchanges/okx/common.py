@@ -29,6 +29,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Told
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
@@ -107,6 +108,8 @@ class Control(msgspec.Struct, gc=False):
     msg: str = ""
 
 
+LEVELS = level_shape.rows(more=True)
+"""How the levels of a frame look."""
 _frame = msgspec.json.Decoder(Frame)
 _snapshot = msgspec.json.Decoder(Snapshot)
 _control = msgspec.json.Decoder(Control)

@@ -2,7 +2,7 @@
 //
 // Numbers come as texts, or as the JSON of a frame's levels of a known shape. The JSON reader is given what a JSON
 // decoder has accepted already and takes a strict part of it, of fixed depth, without recursion: no nested values, no
-// escapes, a key it knows once only. What it refuses (`SHAPE`) may be right all the same: that is for the ordinary
+// escapes, no signs, a key it knows once only. What it refuses (`SHAPE`) may be right all the same: that is for the ordinary
 // way of reading to say. It never reads beyond `end`.
 #pragma once
 
@@ -247,12 +247,13 @@ class Update {
   Status spelled(const Shape& shape, const char*& p, const char* end, bool price, Change& change) {
     skip_space(p, end);
     if (!shape.quoted) {
-      if (p < end && *p == '"') return Status::SHAPE;
+      if (p < end && (*p == '"' || *p == '-')) return Status::SHAPE;
       if (!number(p, end, price, change)) return Status::NUMBER;
       return p < end && (*p == ',' || *p == ']' || *p == '}' || is_space(*p)) ? Status::TAKEN : Status::NUMBER;
     }
     if (p >= end || *p != '"') return Status::SHAPE;
     ++p;
+    if (p < end && *p == '-') return Status::SHAPE;
     if (!number(p, end, price, change) || p >= end || *p != '"') return Status::NUMBER;
     ++p;
     return Status::TAKEN;

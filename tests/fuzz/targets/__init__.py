@@ -17,11 +17,12 @@ def every() -> dict[str, Target]:
         files,
         headers,
         ingest,
+        levels,
         monitor,
         shelf,
         simulator,
         validator,
     )
 
-    parts = (decoders, headers, shelf, files, validator, ingest, aggregator, monitor, client, simulator)
+    parts = (decoders, levels, headers, shelf, files, validator, ingest, aggregator, monitor, client, simulator)
     return {target.name: target for part in parts for target in part.targets()}
