@@ -59,7 +59,10 @@ def deltas(depth: int, count: int, seed: int) -> tuple[Delta, list[Delta]]:
         sizes = [dice.randrange(1, 90_000) if dice.random() > 0.25 else 0 for _ in away]
         levels = list(zip(away, sizes, strict=True))
         updates.append(
-            delta([level(middle - n, size) for n, size in levels[::2]], [level(middle + n, size) for n, size in levels[1::2]])
+            delta(
+                [level(middle - n, size) for n, size in levels[::2]],
+                [level(middle + n, size) for n, size in levels[1::2]],
+            )
         )
     return first, updates
 
