@@ -40,10 +40,11 @@ class LinkEvents:
     def update(self, carried: Mapping[str, bool], why_not: Callable[[str], str]) -> None:
         """Tells what has changed. `carried`: symbol -> whether it has settled; `why_not(symbol)`: of all others."""
         gone: defaultdict[str, list[str]] = defaultdict(list)
-        for symbol in self._open.keys() - carried.keys():
-            gone[why_not(symbol)].append(symbol)
+        for symbol in self._open:
+            if symbol not in carried:
+                gone[why_not(symbol)].append(symbol)
         for reason, symbols in gone.items():
-            self._close(sorted(symbols), reason)
+            self._close(symbols, reason)
         new = [symbol for symbol in carried if symbol not in self._open]
         self._tell(pb.LinkEvent.KIND_OPENED, new)
         self._open.update(dict.fromkeys(new, False))

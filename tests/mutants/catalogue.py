@@ -31,7 +31,7 @@ DESK = (
     "tests/unit/test_validator_desk_instruments.py",
 )
 LANES = ("tests/unit/test_ingest_lane.py",)
-LINK_EVENTS = ("tests/integration/test_ingest_link_events.py",)
+LINK_EVENTS = ("tests/unit/test_ingest_link_events.py", "tests/integration/test_ingest_link_events.py")
 
 
 @dataclass(frozen=True)
@@ -317,6 +317,14 @@ MUTANTS = (
         "services/ingest/link.py",
         "planned=kind is EndKind.REPLACED or self.succeeded)",
         "planned=False)",
+        LINK_EVENTS,
+    ),
+    Mutant(
+        "frames-behind-the-end",
+        "a link that has ended goes on to publish what has arrived",
+        "services/ingest/link.py",
+        "            self._reading.cancel()\n",
+        "            pass\n",
         LINK_EVENTS,
     ),
     Mutant(
