@@ -3,7 +3,8 @@
 Frames and events of one link come in one order. An overlapping pair of a planned replacement is two links, each
 with events of its own.
 
-    OPENED    from now on the link carries the subscription of the symbol; what comes over it may be believed
+    OPENED    from now on the link carries the subscription of the symbol, and what comes over it may be believed;
+              what came before, over a link of which nobody had heard, proves nothing
     SETTLED   it carries the symbol, and what a fresh subscription brings by itself has had its time to come
     CLOSED    the link is gone, or carries the symbol no more: what came over it is not known to be current
 

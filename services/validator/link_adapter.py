@@ -27,4 +27,7 @@ class LinkAdapter:
             return keeper.link_down(event.reason, stamp)
         self._open[event.link] = event.kind is LinkEventKind.SETTLED
         keeper.settled_link = all(self._open.values())
-        return [] if known or others else [*keeper.link_up(stamp), *keeper.open(stamp)]
+        if known or others:
+            return []
+        keeper.link_down(keeper.uncovered_reason, stamp)  # what came before it was open proves nothing
+        return [*keeper.link_up(stamp), *keeper.open(stamp)]

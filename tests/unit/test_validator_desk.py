@@ -125,6 +125,9 @@ async def test_a_frame_is_a_live_book_only_under_a_reported_link(make) -> None:
     assert world.state() is State.STALE
     world.link()
     await world.settle()
+    assert world.state() is State.STALE, "what came before the link was open proves nothing"
+    world.raw(upbit(100, 101))
+    await world.settle()
     assert world.state() is State.LIVE
     book = world.newest()
     assert books.levels(book) == ([("100", "1")], [("101", "1")])
