@@ -26,7 +26,6 @@ from hoga.domain.types import State
 from hoga.domain.whole import WholeBookKeeper
 from hoga.runtime.rest_gate import Gate
 from services.ingest.link import Link
-from services.ingest.link_events import LinkEvents
 from services.ingest.subscriptions import Subscriptions
 from services.validator.coverage import Coverage
 from services.validator.entry import Entry
@@ -106,10 +105,6 @@ MUTANTS: dict[str, Mutant] = {
     "every_book_is_live": Mutant(lambda: patch.object(Keeper, "state", State.LIVE), Bias(("drop", "kill_ingest"))),
     "silent_reports_pass": Mutant(
         lambda: patch.object(Coverage, "tick", lambda *_args: []), Bias(("freeze_ingest",), lines=("one",))
-    ),
-    "what_the_bus_lost_is_not_said": Mutant(
-        lambda: patch.object(LinkEvents, "missed", lambda *_args: None),
-        Bias(("cut_bus", "hold_bus", "quiet"), lines=("one",)),
     ),
     "lines_are_not_compared": Mutant(
         lambda: patch.object(Recent, "agrees", lambda *_args: None),
