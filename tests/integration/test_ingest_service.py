@@ -22,7 +22,7 @@ from hoga.testing.nats_server import NatsServer
 from hoga.wire import pb, subjects
 from services.ingest.line import Patience
 from services.ingest.service import Ingest, main
-from tests.integration.ingest_support import OF_LINKS, Venue, natives_of, symbols_of, until
+from tests.integration.ingest_support import OF_LINKS, Recorder, Venue, natives_of, symbols_of, until
 from tests.integration.test_ingest_slot import Stream, check_link_seqs, ids
 
 CODE = future.EXCHANGE.code
@@ -319,10 +319,14 @@ async def test_the_links_are_reported_as_soon_as_the_bus_is_back(venue):
         await service.start()
         await until(lambda: service.connector.is_connected)
         reported = len(bus.messages(subjects.link(CODE)))
+        link = next(iter(service.connector.parts.pool)).link
+        events = link.events.state(()).events
         bus.go_away()
         bus.come_back()
         fresh = [pb.LinkStatus.FromString(payload) for payload in bus.messages(subjects.link(CODE))[reported:]]
         assert [(status.slot, status.state) for status in fresh] == [(f"{CODE}-0", pb.LinkState.LINK_STATE_CONNECTED)]
+        beat = Recorder(bus, CODE).raw("_")[-1].link_beat
+        assert [(one.link, one.events) for one in beat.links] == [(link.name, events + 1)], "what was under way is lost"
     finally:
         await service.stop()
 

@@ -320,6 +320,14 @@ MUTANTS = (
         LINK_EVENTS,
     ),
     Mutant(
+        "loss-of-the-bus-unsaid",
+        "what the bus had taken and not delivered, when it went away, leaves no number out",
+        "services/ingest/service.py",
+        "                slot.missed()\n",
+        "                pass\n",
+        ("tests/integration/test_ingest_service.py",),
+    ),
+    Mutant(
         "frames-behind-the-end",
         "a link that has ended goes on to publish what has arrived",
         "services/ingest/link.py",
