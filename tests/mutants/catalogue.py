@@ -30,6 +30,7 @@ DESK = (
     "tests/unit/test_validator_desk.py",
     "tests/unit/test_validator_desk_instruments.py",
 )
+PHASES_TESTS = ("tests/unit/test_phases.py", "tests/unit/test_validator_desk_instruments.py")
 LANES = ("tests/unit/test_ingest_lane.py",)
 LINK_EVENTS = ("tests/unit/test_ingest_link_events.py", "tests/integration/test_ingest_link_events.py")
 
@@ -52,6 +53,7 @@ LINE = "hoga/domain/line.py"
 WHOLE = "hoga/domain/whole.py"
 SEQUENCED = "hoga/domain/sequenced.py"
 JOINED = "hoga/domain/joined.py"
+PHASES = "hoga/domain/phases.py"
 IN_BAND_KEEPER = "hoga/domain/in_band.py"
 
 MUTANTS = (
@@ -342,6 +344,54 @@ MUTANTS = (
         "        self._on_loss(symbol)\n",
         "",
         LINK_EVENTS,
+    ),
+    Mutant(
+        "an-auction-matches",
+        "a book is LIVE, and repaired where it is crossed, while its exchange holds an auction",
+        PHASES,
+        "Phase.AUCTION: Meaning(False, True,",
+        "Phase.AUCTION: Meaning(True, True,",
+        PHASES_TESTS,
+    ),
+    Mutant(
+        "maintenance-empties-the-universe",
+        "a market leaves the universe while its exchange is maintained",
+        PHASES,
+        'Phase.MAINTENANCE: Meaning(False, True, "is being maintained")',
+        'Phase.MAINTENANCE: Meaning(False, False, "is being maintained")',
+        (*PHASES_TESTS, "tests/unit/test_universe.py"),
+    ),
+    Mutant(
+        "an-unknown-word-halts",
+        "a word that no table holds takes the book away",
+        PHASES,
+        "return words.get(word, Phase.UNKNOWN)",
+        "return words.get(word, Phase.HALTED)",
+        (*PHASES_TESTS, "tests/contract/test_exchanges.py"),
+    ),
+    Mutant(
+        "a-repeated-list-is-news",
+        "a list that is told again takes back what a message told since",
+        PHASES,
+        "if time_ns == list_ns or told_ns - CLOCKS_NS < time_ns < told_ns + FETCH_NS",
+        "if False",
+        PHASES_TESTS,
+    ),
+    Mutant(
+        "the-market-stands-before-the-exchange",
+        "a market trades on while its whole exchange is maintained",
+        PHASES,
+        "        if not whole.phase.matches:\n            return whole\n",
+        "",
+        PHASES_TESTS,
+    ),
+    Mutant(
+        "a-phase-never-ends",
+        "a phase that ends by itself lasts until the next list",
+        PHASES,
+        "over = 0 < self.until_ns <= now_ns",
+        "over = False",
+        PHASES_TESTS,
     ),
     Mutant(
         "revision-stands-still",

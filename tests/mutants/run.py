@@ -24,7 +24,7 @@ from tests.mutants.catalogue import MUTANTS, Mutant
 from tests.support import tapes
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "logs", "run")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".peers", "__pycache__", ".*_cache", ".hypothesis", "logs", "run")
 PATIENCE_S = 900.0
 PASSED, FAILED = 0, 1
 """What pytest ends with; anything else says that the tests could not be run."""
