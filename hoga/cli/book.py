@@ -62,6 +62,7 @@ def as_json(book: BookView, depth: int = 0) -> dict[str, Any]:
         "native_symbol": book.native_symbol,
         "state": book.state.name,
         "reason": book.reason,
+        "phase": book.phase.name,
         "verified": book.verified,
         "sequence": book.sequence,
         "epoch": book.epoch,

@@ -43,7 +43,8 @@ class Ladder:
         name = Text.assemble((self._title, "bold"), (" · ", "dim"), (book.symbol, "bold"))
         best = f"best {book.proven_levels} " if book.proven_levels else ""
         promise = f"{best}verified" if book.verified else "no ids"
-        state = Text.assemble((f"● {book.state.name}", STATE_STYLES[book.state]), (f" {promise}", "dim"))
+        phase = f" {book.phase.label}" if book.phase.label else ""
+        state = Text.assemble((f"● {book.state.name}{phase}", STATE_STYLES[book.state]), (f" {promise}", "dim"))
         facts = " · ".join(
             [
                 f"sequence {book.sequence}" if book.sequence else f"revision {book.revision}",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from google.protobuf.message import DecodeError
 
 from hoga.domain.errors import FrameError, snippet
+from hoga.domain.phases import Phase
 from hoga.domain.types import State
 from hoga.wire import pb
 from hoga.wire.columns import Columns, read
@@ -88,6 +89,12 @@ class BookView:
     def state(self) -> State:
         published = self._published_state
         return State.STALE if self._doubt and published is State.LIVE else published
+
+    @property
+    def phase(self) -> Phase:
+        """What the exchange does with orders just now. Where they do not match the book is never LIVE, and may be
+        crossed and right."""
+        return Phase(self._message.phase)
 
     @property
     def live(self) -> bool:

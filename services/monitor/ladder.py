@@ -11,6 +11,7 @@ from itertools import accumulate
 
 import msgspec
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from hoga.wire.columns import Columns
 
@@ -32,6 +33,8 @@ class Ladder(msgspec.Struct, frozen=True, kw_only=True):
     native_symbol: str
     state: str
     reason: str
+    phase: str
+    """Empty where there is nothing to say: the market trades, or nobody knows."""
     verified: bool
     sequence: str
     epoch: str
@@ -80,6 +83,7 @@ def ladder(book: Book, now: Stamp) -> Ladder:
         native_symbol=message.native_symbol,
         state=book.state,
         reason=book.reason,
+        phase=Phase(message.phase).label,
         verified=message.verified,
         sequence=str(message.sequence),
         epoch=f"{message.epoch:x}",

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from hoga.domain.phases import Phase
 from hoga.domain.types import Stamp
 from hoga.exchanges.registry import EXCHANGES
 
@@ -76,6 +77,8 @@ class BookRow(msgspec.Struct, frozen=True):
     symbol: str
     state: str
     reason: str
+    phase: str
+    """Empty where there is nothing to say: the market trades, or nobody knows."""
     verified: bool
     bid: str
     ask: str
@@ -147,6 +150,7 @@ def book_row(book: Book, now: Stamp) -> BookRow:
         symbol=book.symbol,
         state=book.state,
         reason=book.reason,
+        phase=Phase(message.phase).label,
         verified=message.verified,
         bid=bid,
         ask=ask,

@@ -14,7 +14,7 @@ from rich.console import Console
 from hoga.cli.book import as_json, show
 from hoga.cli.ladder import Ladder
 from hoga.cli.watch import as_line
-from hoga.client import BookView, State
+from hoga.client import BookView, Phase, State
 from hoga.wire import pb
 
 LIVE = pb.BookState.BOOK_STATE_LIVE
@@ -124,6 +124,20 @@ def test_what_is_not_live_says_so_and_why(state: State) -> None:
     assert state.name in text
     assert "because of this" in text
     assert "7 ids missing" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "phase", "said"),
+    [
+        (State.LIVE, Phase.TRADING, "LIVE no ids"),
+        (State.LIVE, Phase.LIMIT_ONLY, "LIVE limit only no ids"),
+        (State.HALTED, Phase.AUCTION, "HALTED auction no ids"),
+    ],
+)
+def test_a_phase_that_says_something_stands_beside_the_state(state: State, phase: Phase, said: str) -> None:
+    book = view([(1, 1)], [(2, 1)], state=state, phase=int(phase))
+    assert said in Ladder("x").head(book, 80)[0].plain
+    assert as_json(book)["phase"] == phase.name
 
 
 def test_a_live_book_has_no_reason_line_and_an_empty_side_is_said() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoga.client import BookView, State
+from hoga.client import BookView, Phase, State
 from hoga.domain.errors import FrameError
 from hoga.wire import pb
 
@@ -108,6 +108,11 @@ def test_a_state_of_a_later_version_is_no_promise(number: int) -> None:
     assert view.state is State.SYNCING
     assert not view.live
     assert str(number) in view.reason
+
+
+@pytest.mark.parametrize(("number", "phase"), [(0, Phase.UNKNOWN), (4, Phase.AUCTION), (99, Phase.UNKNOWN)])
+def test_a_phase_of_a_later_version_is_not_known(number: int, phase: Phase) -> None:
+    assert book(phase=number).phase is phase
 
 
 def test_a_doubted_book_is_stale_unless_it_was_worse_before() -> None:

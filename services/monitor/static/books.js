@@ -66,7 +66,7 @@ export class Books {
       row.key = `${row.exchange}/${row.symbol}`;
       row.order = order.indexOf(row.exchange);
       const name = names(state.exchanges, row.exchange);
-      row.words = `${row.exchange} ${name.ko} ${name.en} ${row.symbol} ${row.state} ${row.verified ? "verified" : "unverified"}`.toLowerCase();
+      row.words = `${row.exchange} ${name.ko} ${name.en} ${row.symbol} ${row.state} ${row.phase} ${row.verified ? "verified" : "unverified"}`.toLowerCase();
       this.rows.set(row.key, row);
     }
     this.chips();
@@ -165,8 +165,8 @@ export class Books {
     setText(cells[1], row.symbol);
     setTitle(cells[1], row.symbol);
     setData(node.badge, "state", row.state);
-    setText(node.badge, row.state);
-    setTitle(cells[2], row.reason || row.state);
+    setText(node.badge, row.state === "HALTED" && row.phase ? row.phase.toUpperCase() : row.state);
+    setTitle(cells[2], row.reason || [row.state, row.phase].filter(Boolean).join(", "));
     setText(cells[3], row.verified ? "✓" : "–");
     setTitle(cells[3], row.verified ? "verified: continuity is proven" : "not verifiable: the exchange gives no ids");
     cells[3].classList.toggle("none", !row.verified);

@@ -76,7 +76,10 @@ export class Ladder {
     setText(middle[2], message && message.spread_bps !== null ? `${bps(message.spread_bps)} bps` : "");
     if (message) this.about(message);
     if (this.stale) this.ribbon("UNKNOWN", this.stale);
-    else if (message) this.ribbon(message.state, message.state === "LIVE" ? "" : message.reason || "no reason given");
+    else if (message) {
+      const reason = message.state === "LIVE" ? "" : message.reason || "no reason given";
+      this.ribbon(message.state, reason, message.phase);
+    }
   }
 
   // The price column is as wide as the prices; where sizes leave no room for totals, totals go (never digits).
@@ -114,11 +117,11 @@ export class Ladder {
     setData(node, "level", level);
   }
 
-  ribbon(state, reason) {
+  ribbon(state, reason, phase = "") {
     const live = state === "LIVE";
     setData(this.panel, "live", live ? "yes" : "no");
     setData(find("ladder-state"), "state", state);
-    setText(find("ladder-state"), state);
+    setText(find("ladder-state"), phase ? `${state} · ${phase}` : state);
     const ribbon = find("ladder-ribbon");
     ribbon.hidden = live;
     setData(ribbon, "state", state);
