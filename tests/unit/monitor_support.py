@@ -72,3 +72,11 @@ def book(revision: int = 1, *, state: pb.BookState = LIVE, epoch: int = EPOCH, s
         bids_known=2,
         asks_known=2,
     )
+
+
+def wide_book(revision: int = 1) -> pb.OrderBook:
+    """Its sizes do not fit 64 bits."""
+    wide = book(revision)
+    del wide.bid_size[:], wide.ask_size[:]
+    wide.bid_size_text[:], wide.ask_size_text[:] = ["98765432109876.54321", "7"], ["0.00000001", "250000000000"]
+    return wide

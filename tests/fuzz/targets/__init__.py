@@ -19,10 +19,24 @@ def every() -> dict[str, Target]:
         ingest,
         levels,
         monitor,
+        numbers,
         shelf,
         simulator,
         validator,
     )
 
-    parts = (decoders, levels, headers, shelf, files, validator, ingest, aggregator, monitor, client, simulator)
+    parts = (
+        decoders,
+        numbers,
+        levels,
+        headers,
+        shelf,
+        files,
+        validator,
+        ingest,
+        aggregator,
+        monitor,
+        client,
+        simulator,
+    )
     return {target.name: target for part in parts for target in part.targets()}

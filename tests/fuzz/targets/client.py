@@ -110,6 +110,7 @@ def scripts() -> list[bytes]:
         (b"E", pb.BookEvent(exchange="x", symbol="A-B", kind=pb.BookEvent.KIND_GAP, detail="x")),
         (b"L", support.status()), (b"u", universe), (b"r", pb.BookReply(book=support.book(9))),
         (b"r", pb.BookReply(error="no such book")), (b"B", support.book(1, epoch=support.EPOCH + 1)),
+        (b"B", support.wide_book(6)), (b"r", pb.BookReply(book=support.wide_book(7))),
     ]  # fmt: skip
     events = [(what, message.SerializeToString()) for what, message in listed]
     return [script.write(events), script.write([*events[:3], *[(b"T", b"")] * 5, events[1]])]

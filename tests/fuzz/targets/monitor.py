@@ -134,7 +134,7 @@ def scripts() -> list[bytes]:
         service.exchanges.add(exchange="upbit", raw_messages=10, book_messages=9, dropped=1)
     events: list[script.Event] = [
         (b"H", validator.SerializeToString()), (b"H", ingest.SerializeToString()), (b"L", link), (b"B", book),
-        (b"T", b""), (b"B", support.book(2).SerializeToString()),
+        (b"T", b""), (b"B", support.book(2).SerializeToString()), (b"B", support.wide_book(3).SerializeToString()),
         (b"L", support.status(frames=5, reconnects=1, reason="x").SerializeToString()), (b"T", b""),
         (b"P", b'{"watch":{"exchange":"upbit","symbol":"BTC-KRW"}}'), (b"P", b'{"watch":null}'),
     ]  # fmt: skip
