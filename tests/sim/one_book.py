@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hoga.domain.errors import FrameError
 from hoga.domain.types import Update
 from hoga.exchanges.registry import EXCHANGES
-from hoga.wire import packing, pb, subjects
+from hoga.wire import columns, packing, pb, subjects
 from tests.sim.loop import START_S, SimLoop
 
 
@@ -64,7 +64,8 @@ class OneBook:
         elif subject == subjects.book(self.code, self.symbol):
             book = pb.OrderBook.FromString(payload)
             state = pb.BookState.Name(book.state).removeprefix("BOOK_STATE_")
-            best = f"{_first(book.bid_price)}/{_first(book.ask_price)}"
+            shown = columns.read(book)
+            best = f"{_first(shown.bid_price)}/{_first(shown.ask_price)}"
             self._say("book", f"{state} seq {book.sequence} rev {book.revision} best {best} {book.reason}")
 
     def _say(self, what: str, said: str) -> None:

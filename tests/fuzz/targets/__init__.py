@@ -25,18 +25,6 @@ def every() -> dict[str, Target]:
         validator,
     )
 
-    parts = (
-        decoders,
-        numbers,
-        levels,
-        headers,
-        shelf,
-        files,
-        validator,
-        ingest,
-        aggregator,
-        monitor,
-        client,
-        simulator,
-    )
+    wire = (decoders, numbers, levels, headers, files)
+    parts = (*wire, shelf, validator, ingest, aggregator, monitor, client, simulator)
     return {target.name: target for part in parts for target in part.targets()}
