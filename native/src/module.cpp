@@ -31,12 +31,9 @@ Update& scratch() {  // one update is read at a time; what it needs of memory is
 // ---- Python objects of numbers and texts
 
 nb::object integer(u128 value) {
-  PyObject* high = PyLong_FromUnsignedLongLong(u64(value >> 64));
   PyObject* low = PyLong_FromUnsignedLongLong(u64(value));
-  if (u64(value >> 64) == 0) {
-    Py_XDECREF(high);
-    return nb::steal(low);
-  }
+  if (value >> 64 == 0) return nb::steal(low);
+  PyObject* high = PyLong_FromUnsignedLongLong(u64(value >> 64));
   PyObject* bits = PyLong_FromLong(64);
   PyObject* shifted = PyNumber_Lshift(high, bits);
   PyObject* sum = PyNumber_Or(shifted, low);
@@ -106,10 +103,14 @@ Update& read(const Book& book, nb::list bids, nb::list asks) {
 
 template <class S>
 nb::tuple columns(const S& side, Py_ssize_t count) {
-  nb::list prices, sizes;
-  side.each(count > 0 ? std::size_t(count) : 0, [&](const Level& level, const Sent&) {
-    prices.append(integer(u128(level.price)));
-    sizes.append(integer(u128(level.size)));
+  const std::size_t depth = std::min(count > 0 ? std::size_t(count) : 0, side.size());
+  nb::list prices = nb::steal<nb::list>(PyList_New(Py_ssize_t(depth)));
+  nb::list sizes = nb::steal<nb::list>(PyList_New(Py_ssize_t(depth)));
+  Py_ssize_t k = 0;
+  side.each(depth, [&](const Level& level, const Sent&) {
+    PyList_SET_ITEM(prices.ptr(), k, integer(u128(level.price)).release().ptr());
+    PyList_SET_ITEM(sizes.ptr(), k, integer(u128(level.size)).release().ptr());
+    ++k;
   });
   return nb::make_tuple(prices, sizes);
 }

@@ -8,9 +8,15 @@
 
 namespace hoga {
 
+inline char* put_varint(char* to, u64 value) {
+  for (; value >= 128; value >>= 7) *to++ = char(value | 128);
+  *to++ = char(value);
+  return to;
+}
+
 inline void write_varint(std::string& out, u64 value) {
-  for (; value >= 128; value >>= 7) out.push_back(char(value | 128));
-  out.push_back(char(value));
+  char bytes[10];
+  out.append(bytes, put_varint(bytes, value));
 }
 
 // A field of a varint; zero is not written.
@@ -24,31 +30,32 @@ namespace detail {
 
 inline u64 zigzag(i64 value) { return (u64(value) << 1) ^ (value < 0 ? ~u64(0) : 0); }
 
-inline std::size_t varint_bytes(u64 value) {
-  std::size_t bytes = 1;
-  for (; value >= 128; value >>= 7) ++bytes;
-  return bytes;
+// One packed column; false where a value does not fit.
+template <class S, class Value>
+bool write_column(std::string& out, int field, const S& side, std::size_t depth, Value value_of) {
+  constexpr std::size_t LONGEST = 10;
+  static thread_local std::string packed;
+  packed.resize(std::max(packed.size(), depth * LONGEST));
+  char* to = packed.data();
+  u128 all = 0;
+  side.each(depth, [&](const Level& level, const Sent&) {
+    const u128 value = u128(value_of(level));
+    all |= value;
+    to = put_varint(to, u64(value) << 1);
+  });
+  const std::size_t bytes = std::size_t(to - packed.data());
+  write_varint(out, u64(field) << 3 | 2);
+  write_varint(out, bytes);
+  out.append(packed.data(), bytes);
+  return all <= u128(INT64_MAX);
 }
 
 // Two columns of one side, packed; false where a value does not fit.
 template <class S>
 bool write_columns(std::string& out, int field, const S& side, std::size_t depth) {
   if (depth == 0) return true;
-  std::size_t price_bytes = 0, size_bytes = 0;
-  u128 all = 0;
-  side.each(depth, [&](const Level& level, const Sent&) {
-    all |= u128(level.price) | u128(level.size);
-    price_bytes += varint_bytes(u64(level.price) << 1);
-    size_bytes += varint_bytes(u64(level.size) << 1);
-  });
-  if (all > u128(INT64_MAX)) return false;
-  write_varint(out, u64(field) << 3 | 2);
-  write_varint(out, price_bytes);
-  side.each(depth, [&](const Level& level, const Sent&) { write_varint(out, u64(level.price) << 1); });
-  write_varint(out, u64(field + 1) << 3 | 2);
-  write_varint(out, size_bytes);
-  side.each(depth, [&](const Level& level, const Sent&) { write_varint(out, u64(level.size) << 1); });
-  return true;
+  return write_column(out, field, side, depth, [](const Level& level) { return level.price; }) &&
+         write_column(out, field + 1, side, depth, [](const Level& level) { return level.size; });
 }
 
 }  // namespace detail
