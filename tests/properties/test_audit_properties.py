@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.audit import GRACE_NS, LEAD_NS, Audit, Outcome
-from hoga.domain.book import Book
+from hoga.domain.books import new_book
 from hoga.domain.types import Level, Stamp, Update
 from hoga.testing.histories import FIRST_ID, NATIVE, History, histories
 
@@ -36,7 +36,7 @@ class Stream:
         self.history = history
         self.kept = kept
         self.told = 0
-        self.book = Book()
+        self.book = new_book()
         self.book.replace(*self.levels(0, kept))
 
     @property

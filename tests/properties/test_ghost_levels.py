@@ -13,7 +13,7 @@ import pytest
 
 from hoga.domain import book as book_module
 from hoga.domain.actions import Action, RequestSnapshot
-from hoga.domain.book import Book
+from hoga.domain.books import Book
 from hoga.domain.joined import JoinedKeeper
 from hoga.domain.keeper import SECOND_NS, KeeperRules
 from hoga.domain.types import Level, Stamp, State, Update
@@ -204,7 +204,7 @@ def test_an_overgrown_side_forgets_its_farthest_levels_by_number(seed: int, monk
     monkeypatch.setattr(book_module, "MAX_SIDE_LEVELS", 60)
     monkeypatch.setattr(book_module, "TRIMMED_SIDE_LEVELS", 50)
     dice = Random(seed)
-    book, bids, asks = Book(), {}, {}
+    book, bids, asks = book_module.PythonBook(), {}, {}
     for _ in range(3000):
         changes: list[list[Level]] = [[], []]
         for side, true, low, high in ((0, bids, 1, 1000), (1, asks, 1001, 2000)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hoga.domain.actions import RequestSnapshot
 from hoga.domain.audit import GRACE_NS, LEAD_NS, PATIENCE_NS, Audit, Outcome, differences
-from hoga.domain.book import Book
+from hoga.domain.books import Book, new_book
 from hoga.domain.types import Level, Stamp, Update
 
 BIDS = [("99", "1"), ("98", "2"), ("97", "3")]
@@ -12,7 +12,7 @@ ASKS = [("101", "1"), ("102", "2"), ("103", "3")]
 
 
 def book_of(bids: list[Level], asks: list[Level], limit: int = 0) -> Book:
-    made = Book()
+    made = new_book()
     made.replace(bids, asks, limit)
     return made
 
@@ -136,7 +136,7 @@ def test_stopping_forgets_what_was_suspected() -> None:
 
 def test_what_a_whole_frame_changed_was_touched_also_where_it_brought_finer_numbers() -> None:
     room = Room()
-    fresh = Book()
+    fresh = new_book()
     fresh.replace([("99.25", "1"), ("98", "2.5")], ASKS)
     room.audit.replaced(fresh)
     assert room.answer(BIDS, ASKS) is Outcome.AGREED

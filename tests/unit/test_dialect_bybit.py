@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hoga.domain.book import Book
+from hoga.domain.books import Book, new_book
 from hoga.domain.types import Stamp
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
@@ -63,7 +63,7 @@ def test_every_book_that_is_spoken_is_read_back_level_by_level(code: str, seed: 
         assert route.symbols == (update.native_symbol,)
         assert update.depth == 200
         assert START_MS * 10**6 <= update.exchange_time_ns <= market.time_ms * 10**6
-        book = books.setdefault(update.native_symbol, Book())
+        book = books.setdefault(update.native_symbol, new_book())
         if update.snapshot:
             book.replace(update.bids, update.asks)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hoga.domain.book import Book
+from hoga.domain.books import new_book
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
 from services.simulator.venues.base import Answer, BookView, Change, IdStyle, Listing, Topic
@@ -59,7 +59,7 @@ def test_the_live_half_and_the_emulator_understand_each_other() -> None:
     natives = ["BTC-USD", "ETH-USD", "ETH-BTC"]
     desk.say(link, HEARTBEATS)
     desk.say(link, STRATEGY.subscribe(natives, 1, 0))
-    books = {native: Book() for native in natives}
+    books = {native: new_book() for native in natives}
     kinds: dict[RouteKind, int] = {}
     read = last = 0
     acknowledged: set[str] = set()

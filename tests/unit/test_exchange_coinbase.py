@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoga.domain.book import Book
+from hoga.domain.books import new_book
 from hoga.domain.errors import FrameError
 from hoga.domain.types import NO_SEQ
 from hoga.exchanges import registry
@@ -230,7 +230,7 @@ def test_events_of_one_product_become_one_update_in_their_order(
     assert [update.native_symbol for update in updates] == ["BTC-USD", "ETH-USD"]
     assert (updates[0].snapshot, updates[0].bids, updates[0].asks) == (snapshot, bids, [])
     # The book that one update makes is the book that its events make one after the other.
-    one, step_by_step = Book(), Book()
+    one, step_by_step = new_book(), new_book()
     for book in (one, step_by_step):
         book.replace([("1", "1"), ("7", "7")], [])
     (one.replace if snapshot else one.apply)(updates[0].bids, updates[0].asks)
