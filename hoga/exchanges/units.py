@@ -39,6 +39,8 @@ PHASES = {"ACTIVE": Phase.TRADING, "PREVIEW": Phase.PRE_OPEN, "DELISTED": Phase.
 """`market_state`, which tickers carry and lists (as of now) do not."""
 UNSEEN_HALT = "the list of markets has no status: one that is halted but still listed stays LIVE while frames come"
 """A blind spot of both: what is listed is taken for trading."""
+UNTIMED = "a frame without a time (0, null) is ordered by its arrival"
+"""The same of both: nothing better is known of it."""
 
 
 class Unit(msgspec.Struct, gc=False):

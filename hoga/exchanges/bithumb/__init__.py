@@ -39,7 +39,7 @@ from hoga.exchanges.base import (
 )
 from hoga.exchanges.decoding import Row, decode, json_string, path_and_query, rows
 from hoga.exchanges.times import Time, epoch_time_ns, moment
-from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
+from hoga.exchanges.units import UNSEEN_HALT, UNTIMED, UnitsHandler, UnitsStrategy
 
 _OLD_BOOK = b'"type":"orderbooksnapshot"'
 _OLD_DELTA = b'"type":"orderbookdepth"'
@@ -158,6 +158,7 @@ EXCHANGE = Exchange(
                 "no ids: a lost frame cannot be noticed, only replaced by the next one",
                 "levels beyond the 15th of a side",
                 "sizes are rounded to 4 decimals: smaller levels look empty and are left out",
+                UNTIMED,
                 UNSEEN_HALT,
             ),
         ),

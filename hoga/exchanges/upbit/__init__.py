@@ -23,7 +23,7 @@ from hoga.exchanges.base import (
     RestRequest,
 )
 from hoga.exchanges.decoding import path_and_query
-from hoga.exchanges.units import UNSEEN_HALT, UnitsHandler, UnitsStrategy
+from hoga.exchanges.units import UNSEEN_HALT, UNTIMED, UnitsHandler, UnitsStrategy
 
 
 class UpbitStrategy(UnitsStrategy):
@@ -83,6 +83,7 @@ EXCHANGE = Exchange(
                 "no ids: a lost frame cannot be noticed, only replaced by the next one",
                 "levels beyond the 30th of a side",
                 "busy markets are sampled on a 100 ms grid",
+                UNTIMED,
                 UNSEEN_HALT,
             ),
         ),
