@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+from hoga.domain.actions import FactKind, Note
 from hoga.domain.book import Book
 from hoga.domain.joining import Fit, JoinBuffer
 from hoga.domain.keeper import Keeper
@@ -29,9 +30,10 @@ from services.ingest.link import Link
 from services.ingest.subscriptions import Subscriptions
 from services.validator.coverage import Coverage
 from services.validator.entry import Entry
+from services.validator.publisher import Publisher
 from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
 
-_judge, _apply, _want = Sequencer.judge, Book.apply, Subscriptions.want
+_judge, _apply, _want, _announce = Sequencer.judge, Book.apply, Subscriptions.want, Publisher.announce
 
 
 def _judging(instead: dict[Verdict, Verdict]) -> Callable[..., Verdict]:
@@ -60,6 +62,11 @@ async def _wall_epoch(_bus: Any) -> int:
 def _want_once(self: Subscriptions, natives: Any) -> None:
     if not list(self.wanted):
         _want(self, natives)
+
+
+def _announce_no_new_count(self: Publisher, entry: Any, note: Note, *args: Any) -> None:
+    if note.kind is not FactKind.RENUMBERED:
+        _announce(self, entry, note, *args)
 
 
 class Mutant(NamedTuple):
@@ -109,6 +116,9 @@ MUTANTS: dict[str, Mutant] = {
     "lines_are_not_compared": Mutant(
         lambda: patch.object(Recent, "agrees", lambda *_args: None),
         Bias(("disagree", "burst"), BY_IDS, ("two", "apart")),
+    ),
+    "a_new_count_is_not_said": Mutant(
+        lambda: patch.object(Publisher, "announce", _announce_no_new_count), Bias(("renumber", "burst"), BY_IDS)
     ),
     "losses_of_the_bus_pass": Mutant(
         lambda: patch.object(Entry, "lost_before", lambda *_args: 0),
