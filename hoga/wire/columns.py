@@ -6,13 +6,15 @@ Both price columns share an exponent, and so do both size columns. The first of 
 2. the same without the trailing zeros that all values share, the exponent being so much larger;
 3. exact decimal text in fields of their own, the integers left out.
 
-So whatever a book can hold is published, exactly and to its full depth. Whoever reads the integers of a message by
-himself takes form 3 for an empty side: everything in here and in the services reads by `read`.
+So whatever a book can hold is published, exactly and to its full depth. Integers without the texts are no book, only
+columns of unequal length: whatever reads levels reads them by `read`.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
+from functools import lru_cache
+from math import gcd
 from typing import NamedTuple
 
 from hoga.domain.errors import FrameError
@@ -21,6 +23,9 @@ from hoga.wire import pb
 
 _EXPONENT_MAX = 64
 """Far beyond any market; what claims more is no book."""
+_parse = lru_cache(maxsize=4096)(parse)
+_text_of = lru_cache(maxsize=4096)(text_of)
+"""From one message of a book to the next few levels change."""
 
 
 class Columns(NamedTuple):
@@ -77,12 +82,13 @@ def _write(
     bids, asks = values
     if _fit(integers, bids, asks):
         return exponent
-    shift = min(_trailing_zeros(value) for value in (*bids, *asks))
+    shared = str(gcd(*bids, *asks))
+    shift = len(shared) - len(shared.rstrip("0"))
     unit = 10**shift
     if shift and _fit(integers, [value // unit for value in bids], [value // unit for value in asks]):
         return exponent + shift
     for column, side in zip(texts, values, strict=True):
-        column.extend(text_of(value, -exponent) for value in side)
+        column.extend([_text_of(value, -exponent) for value in side])
     return 0
 
 
@@ -97,11 +103,6 @@ def _fit(columns: tuple[MutableSequence[int], MutableSequence[int]], bids: Seque
     return True
 
 
-def _trailing_zeros(value: int) -> int:
-    text = str(value)
-    return len(text) - len(text.rstrip("0"))
-
-
 def _read(
     integers: tuple[Sequence[int], Sequence[int]], exponent: int, texts: tuple[Sequence[str], Sequence[str]]
 ) -> tuple[Sequence[int], Sequence[int], int]:
@@ -109,7 +110,7 @@ def _read(
         return *integers, exponent
     if integers[0] or integers[1]:
         raise FrameError("shape", "levels of a book both as integers and as text")
-    bids, asks = ([parse(text) for text in side] for side in texts)
+    bids, asks = ([_parse(text) for text in side] for side in texts)
     decimals = max(own for _, own in bids + asks)
     return (
         [mantissa * POW10[decimals - own] for mantissa, own in bids],
