@@ -9,7 +9,8 @@
 3. The best of several passes counts: what is slower was disturbed. The book classes take turns.
 4. Both classes must come out with the same messages.
 
-Figures are microseconds of CPU; `live` and `books` are those at the end. Exit code 1 where the books differ.
+Figures are microseconds of CPU; `live` and `books` are those at the end, `calls` the Python calls of the usual frame.
+Exit code 1 where the books differ.
 """
 
 from __future__ import annotations
@@ -75,8 +76,31 @@ def measure(feed: Feed, repeats: int) -> dict[str, float | int | None]:
         "live": min(path.live() for path in paths),
         "books": paths[0].count(),
         "frames": len(feed.frames) - start,
+        "calls": calls(feed, start),
         "bytes": sum(len(data) for data, _ in feed.frames[start:]) // (len(feed.frames) - start),
     }
+
+
+def calls(feed: Feed, start: int) -> int:
+    """Python functions that the middle one of the counted frames goes through, with the class of book in use."""
+    path, counts, count = Path(feed.exchange, feed.snapshots), list[int](), 0
+
+    def called(_frame: object, event: str, _arg: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    for index, (data, stamp) in enumerate(feed.frames):
+        if path.asking:
+            path.answer(stamp)
+        if index < start:
+            path.frame(data, stamp)
+            continue
+        count = 0
+        sys.setprofile(called)
+        path.frame(data, stamp)
+        sys.setprofile(None)
+        counts.append(count - 1)  # `frame` itself is the benchmark's
+    return sorted(counts)[len(counts) // 2]
 
 
 def _one(feed: Feed, word: str, start: int) -> Pass:

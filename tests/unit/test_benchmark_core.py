@@ -28,6 +28,7 @@ def test_every_exchange_is_measured_with_live_books(code):
     assert found["python"] > 0
     assert (found["native"] is not None) == ("native" in books.CLASSES)
     assert found["frames"] > 30
+    assert 5 < found["calls"] < 500
 
 
 def test_the_messages_are_books_of_twenty_levels_at_the_newest_id():
