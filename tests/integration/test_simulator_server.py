@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -171,7 +172,7 @@ async def follow(code: str, simulator: SimulatorServer, http: aiohttp.ClientSess
     checked = dict.fromkeys(natives, 0)
     url = exchange.strategy.ws_url(Endpoints(ws=f"ws{simulator.url[4:]}/{code}", rest=""))
     async with asyncio.timeout(WAIT_S), http.ws_connect(url, max_msg_size=1 << 25) as ws:
-        for frame in [*exchange.strategy.greeting(0), exchange.strategy.subscribe(natives, 1, 0)]:
+        for frame in [*exchange.strategy.greeting(0), exchange.strategy.subscribe(natives, 1, time.time_ns())]:
             await ws.send_str(frame)
         while min(checked.values()) < 15:
             data = (await ws.receive()).data

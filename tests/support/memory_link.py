@@ -106,12 +106,13 @@ class Client:
         opened = self.venue.emulator.open(Call(url.path or "/", dict(parse_qsl(url.query)), "a", world.now()))
         assert isinstance(opened, Session), opened
         assert not isinstance(opened, Answer)
+        self.now = world.now
         self.pipe = MemoryPipe()
         self.link = Link(number, "a", opened, self.pipe)
         self.venue.attach(self.link)
         self.raw: list[bytes] = []
         self.closed = False
-        for frame in self.exchange.strategy.greeting(0):
+        for frame in self.exchange.strategy.greeting(self.now().wall_ns):
             self.say(frame)
 
     def say(self, text: str) -> None:
@@ -119,7 +120,7 @@ class Client:
         self.hear()
 
     def subscribe(self, *natives: str) -> None:
-        self.say(self.exchange.strategy.subscribe(natives, 1, 0))
+        self.say(self.exchange.strategy.subscribe(natives, 1, self.now().wall_ns))
 
     def hear(self) -> None:
         self.venue.flush_link(self.link)

@@ -84,7 +84,7 @@ def test_who_subscribes_again_does_not_get_what_was_held_back_before() -> None:
     room, client, native = listening("bybit_spot")
     room.world.faults.delay("bybit_spot", native, 0.5)
     room.run(0.2)
-    client.say(str(client.exchange.strategy.unsubscribe([native], 2, 0)))
+    client.say(str(client.exchange.strategy.unsubscribe([native], 2, client.now().wall_ns)))
     client.raw.clear()
     client.subscribe(native)
     room.run(1.0)

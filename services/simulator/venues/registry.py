@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hoga.domain.errors import ConfigError
-from services.simulator.venues import binance, bithumb, bybit, coinbase, kraken, okx, upbit
+from services.simulator.venues import binance, bithumb, bybit, coinbase, gate, kraken, okx, upbit
 from services.simulator.venues.base import Emulator
 
 EMULATORS: dict[str, type[Emulator]] = {
@@ -19,6 +19,7 @@ EMULATORS: dict[str, type[Emulator]] = {
         okx.OkxSwapEmulator,
         coinbase.CoinbaseEmulator,
         kraken.KrakenEmulator,
+        gate.GateSpotEmulator,
     )
 }
 
