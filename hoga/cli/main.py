@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hoga import __version__
-from hoga.cli import book, exchanges, replay, service, top, up, watch
+from hoga.cli import book, exchanges, new_exchange, replay, service, top, up, watch
 from hoga.domain import books
 from hoga.domain.errors import HogaError
 from hoga.runtime.book_choice import choose_books
@@ -23,7 +23,7 @@ from hoga.runtime.book_choice import choose_books
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 
-_COMMANDS = (up, exchanges, book, watch, top, replay, service)
+_COMMANDS = (up, exchanges, book, watch, top, replay, service, new_exchange)
 _EXAMPLES = """\
 start here:
   hoga up --simulate                      everything on this machine, against simulated exchanges

@@ -26,6 +26,7 @@ BOOKS = {
     "okx_swap": "BTC-USDT",
     "coinbase": "BTC-USD",
     "kraken": "BTC-USD",
+    "gate_spot": "BTC-USDT",
 }
 PATIENCE_S = 90.0
 
