@@ -116,5 +116,5 @@ SAMPLES: dict[str, Samples] = {
 }
 
 for _module in sorted(pkgutil.iter_modules([str(Path(__file__).parent)]), key=lambda module: module.name):
-    if _module.name.startswith("samples_"):
+    if _module.name.startswith("samples_") and _module.name != "samples_template":  # of no exchange
         SAMPLES |= importlib.import_module(f"{__package__}.{_module.name}").SAMPLES

@@ -22,7 +22,7 @@ from hoga.exchanges import registry
 from tests.contract.samples import SAMPLES
 from tests.support import tapes
 
-TIMES = re.compile(rb'"(E|T|timestamp|tms|ts|cts|time)":\s*("[^"]*"|\d+)|"(17876101\d\d(?:\.\d+)?)"')
+TIMES = re.compile(rb'"(E|T|timestamp|tms|ts|cts|time|t|update|current)":\s*("[^"]*"|\d+)|"(17876101\d\d(?:\.\d+)?)"')
 EMPTY = re.compile(rb'"(b|a|bids|asks|as|bs|updates|orderbook_units|changes)":\s*\[\]')
 PAIR = re.compile(rb'\["([\d.]+)","([\d.]+)"\]')
 QUOTED = {"kraken": rb'"(price|qty)":([\d.]+)', "upbit": rb'"(\w\w\w_price|\w\w\w_size)":([\dE.-]+)'}

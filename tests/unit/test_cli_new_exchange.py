@@ -13,7 +13,7 @@ from hoga.cli.new_exchange import FILES, write
 from hoga.domain.errors import ConfigError
 from hoga.exchanges import registry
 from hoga.exchanges.template import EXCHANGE
-from tests.contract.samples import SAMPLES
+from tests.contract.samples_template import SAMPLES
 from tests.contract.test_exchanges import TestEveryExchange as Battery
 
 ROOT = Path(hoga.__file__).parents[1]

@@ -31,15 +31,14 @@ Sources: gate.com/docs/developers/apiv4 (spot websocket v4, REST spot); a record
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import NO_SEQ, Instrument, Turnover, Update
+from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     OTHER,
@@ -58,7 +57,8 @@ from hoga.exchanges.base import (
     Route,
     RouteKind,
 )
-from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode, json_string, path_and_query
+from hoga.exchanges.decoding import Row, Seq, decode, json_string, path_and_query, rows
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 DEPTH = 400
 REST_DEPTH = 100
@@ -73,22 +73,25 @@ _LISTS = {"currency_pairs": RestKind.INSTRUMENTS, "tickers": RestKind.TICKERS}
 _STREAM = b'"s":"ob.'
 
 
-class Book(msgspec.Struct, gc=False):
+T = TypeVar("T")
+
+
+class Book(msgspec.Struct, Generic[T], gc=False):
     """Of both channels; a stream's name in `s` of the newer one."""
 
-    t: EpochTime
     s: str
     u: Seq
+    t: Time = msgspec.UNSET
     U: Seq | None = None
     full: bool = False
-    b: list[tuple[str, str]] = []
-    a: list[tuple[str, str]] = []
+    b: list[T] | None = None
+    a: list[T] | None = None
 
 
-class Frame(msgspec.Struct, gc=False):
+class Frame(msgspec.Struct, Generic[T], gc=False):
     channel: Literal["spot.obu", "spot.order_book_update"]
     event: Literal["update"]
-    result: Book
+    result: Book[T]
 
 
 class Failure(msgspec.Struct, gc=False):
@@ -109,12 +112,12 @@ class Control(msgspec.Struct, gc=False):
     result: msgspec.Raw = msgspec.Raw(b"")
 
 
-class RestBook(msgspec.Struct, gc=False):
+class RestBook(msgspec.Struct, Generic[T], gc=False):
     id: Seq
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
-    update: EpochTime = 0
-    current: EpochTime = 0
+    bids: list[T] | None
+    asks: list[T] | None
+    update: Time = msgspec.UNSET
+    current: Time = msgspec.UNSET
 
 
 class Pair(msgspec.Struct, gc=False):
@@ -137,10 +140,12 @@ class RestFailure(msgspec.Struct, gc=False):
     message: str = ""
 
 
-_frame = msgspec.json.Decoder(Frame)
+_frame = msgspec.json.Decoder(Frame[Level])
+_wide_frame = msgspec.json.Decoder(Frame[Row])
 _control = msgspec.json.Decoder(Control)
 _named = msgspec.json.Decoder(Named)
-_book = msgspec.json.Decoder(RestBook)
+_book = msgspec.json.Decoder(RestBook[Level])
+_wide_book = msgspec.json.Decoder(RestBook[Row])
 _pairs = msgspec.json.Decoder(list[Pair])
 _tickers = msgspec.json.Decoder(list[Ticker])
 _failure = msgspec.json.Decoder(RestFailure)
@@ -219,35 +224,39 @@ class GateSpotStrategy(ConnectionStrategy):
 
 class GateSpotHandler(DataHandler):
     def parse(self, frame: bytes) -> list[Update]:
-        found = decode(_frame, frame)
+        found = decode(_frame, frame, _wide_frame)
         book = found.result
         native, channel = (book.s, _CLASSIC) if found.channel == _CLASSIC else _stream(book.s)
         if not native:
             raise FrameError("symbol", f"no symbol in {snippet(book.s)!r}")
         if not book.full and (book.U is None or book.u < book.U):
             raise FrameError("shape", f"no range of ids: U {book.U}, u {book.u}: {snippet(frame)}")
+        time = moment(epoch_time_ns, book.t)
         return [
             Update(
                 native_symbol=native,
                 snapshot=book.full,
-                bids=check_levels(book.b),
-                asks=check_levels(book.a),
+                bids=rows(book.b),
+                asks=rows(book.a),
                 prev_seq=NO_SEQ if book.U is None else book.U - 1,
                 seq=book.u,
-                exchange_time_ns=epoch_ns(book.t),
+                exchange_time_ns=time.ns,
+                odd_time=time.odd,
                 channel=channel,
             )
         ]
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
-        book = decode(_book, body)
+        book = decode(_book, body, _wide_book)
+        time = moment(epoch_time_ns, book.update, book.current)
         return Update(
             native_symbol=native,
             snapshot=True,
-            bids=check_levels(book.bids),
-            asks=check_levels(book.asks),
+            bids=rows(book.bids),
+            asks=rows(book.asks),
             seq=book.id,
-            exchange_time_ns=epoch_ns(book.update or book.current),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
         )
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:

@@ -15,14 +15,13 @@ Sources: the pages, recordings and captures that this rests on, with their dates
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from hoga.domain.numbers import epoch_ns
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import NO_SEQ, Instrument, Turnover, Update
+from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     OTHER,
@@ -41,7 +40,8 @@ from hoga.exchanges.base import (
     Route,
     RouteKind,
 )
-from hoga.exchanges.decoding import EpochTime, Seq, check_levels, decode, json_string, path_and_query
+from hoga.exchanges.decoding import Row, Seq, decode, json_string, path_and_query, rows
+from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 DEPTH = 50
 _HEAD = b'{"channel":"book","type":"'
@@ -49,14 +49,17 @@ _PHASES = {"online": Phase.TRADING, "offline": Phase.HALTED}
 _LISTS = {"markets": RestKind.INSTRUMENTS, "tickers": RestKind.TICKERS}
 
 
-class Book(msgspec.Struct, gc=False):
+T = TypeVar("T")
+
+
+class Book(msgspec.Struct, Generic[T], gc=False):
     channel: Literal["book"]
     type: Literal["snapshot", "update"]
     symbol: str
-    time: EpochTime
     id: Seq
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
+    bids: list[T] | None
+    asks: list[T] | None
+    time: Time = msgspec.UNSET
     last: Seq | None = None
 
 
@@ -70,10 +73,10 @@ class Control(msgspec.Struct, gc=False):
     reason: str = ""
 
 
-class RestBook(msgspec.Struct, gc=False):
-    time: EpochTime
-    bids: list[tuple[str, str]]
-    asks: list[tuple[str, str]]
+class RestBook(msgspec.Struct, Generic[T], gc=False):
+    bids: list[T] | None
+    asks: list[T] | None
+    time: Time = msgspec.UNSET
 
 
 class Market(msgspec.Struct, gc=False):
@@ -93,9 +96,11 @@ class Failure(msgspec.Struct, gc=False):
     error: str
 
 
-_book = msgspec.json.Decoder(Book)
+_book = msgspec.json.Decoder(Book[Level])
+_wide_book = msgspec.json.Decoder(Book[Row])
 _control = msgspec.json.Decoder(Control)
-_rest_book = msgspec.json.Decoder(RestBook)
+_rest_book = msgspec.json.Decoder(RestBook[Level])
+_wide_rest_book = msgspec.json.Decoder(RestBook[Row])
 _markets = msgspec.json.Decoder(list[Market])
 _tickers = msgspec.json.Decoder(list[Ticker])
 _failure = msgspec.json.Decoder(Failure)
@@ -151,24 +156,33 @@ class TemplateStrategy(ConnectionStrategy):
 
 class TemplateHandler(DataHandler):
     def parse(self, frame: bytes) -> list[Update]:
-        book = decode(_book, frame)
+        book = decode(_book, frame, _wide_book)
+        time = moment(epoch_time_ns, book.time)
         return [
             Update(
                 native_symbol=book.symbol,
                 snapshot=book.type == "snapshot",
-                bids=check_levels(book.bids),
-                asks=check_levels(book.asks),
+                bids=rows(book.bids),
+                asks=rows(book.asks),
                 prev_seq=NO_SEQ if book.last is None else book.last,  # rule 2
                 seq=book.id,
-                exchange_time_ns=epoch_ns(book.time),
+                exchange_time_ns=time.ns,
+                odd_time=time.odd,
             )
         ]
 
     def parse_snapshot(self, native: str, body: bytes) -> Update:
         """Without an id: it serves audits only, for books begin in the stream."""
-        book = decode(_rest_book, body)
-        bids, asks = check_levels(book.bids), check_levels(book.asks)
-        return Update(native, snapshot=True, bids=bids, asks=asks, exchange_time_ns=epoch_ns(book.time))
+        book = decode(_rest_book, body, _wide_rest_book)
+        time = moment(epoch_time_ns, book.time)
+        return Update(
+            native_symbol=native,
+            snapshot=True,
+            bids=rows(book.bids),
+            asks=rows(book.asks),
+            exchange_time_ns=time.ns,
+            odd_time=time.odd,
+        )
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
         return [
