@@ -9,7 +9,8 @@
 1. A frame with `full` is the whole book, whenever it comes; any other builds on U-1 and leads to u.
 2. Sizes are absolute, "0" deletes; what leaves the 400 levels is deleted too. A side that is missing did not change.
 3. `spot.order_book_update` is joined to `GET /spot/order_book?with_id=true`: the first kept U <= id+1 <= u.
-4. A request carries the time in seconds; the server refuses one that is not of the present minute. `id` is echoed.
+4. A request carries the time in seconds; the server refuses one that is a minute off, so a clock of ours that is wrong
+   by more collects nothing, and the refusals say so. `id` is echoed.
 5. Every name is acknowledged, also one that does not exist: it stays silent. A stream that is held already is refused
    with an "Alert sub …".
 6. A connection that says nothing is closed after 30 s; an application ping keeps it.
