@@ -12,6 +12,7 @@ import zstandard
 
 from hoga.domain.errors import FrameError, snippet
 from hoga.wire import pb
+from hoga.wire.envelope import AnyFrame
 
 COMPRESS_BYTES = 512 << 10
 MESSAGE_BYTES = 7 << 20
@@ -57,7 +58,7 @@ def pack(payload: bytes) -> tuple[pb.RawFrame.Encoding, bytes]:
     return pb.RawFrame.ENCODING_ZSTD, packed
 
 
-def unpack(frame: pb.RawFrame) -> bytes:
+def unpack(frame: AnyFrame) -> bytes:
     """The payload of a RawFrame as the exchange sent it."""
     if frame.encoding == pb.RawFrame.ENCODING_ZSTD:
         return decompress(frame.payload)

@@ -1,10 +1,11 @@
 // hoga_native: the book of include/hoga as a Python class that does what hoga.domain.books.Book promises.
 //
 // Texts come in as lists of (price, size) and are refused with hoga's own FrameError, worded by hoga itself; raw levels
-// come in as the JSON bytes of a frame and are refused by a status, which is no verdict.
+// come in as the JSON bytes of a frame and are refused by a status, which is no verdict. Beside it, envelopes of frames.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include "hoga/envelope.hpp"
 #include "hoga/message.hpp"
 
 namespace nb = nanobind;
@@ -15,6 +16,7 @@ namespace {
 using hoga::Book;
 using hoga::Change;
 using hoga::i128;
+using hoga::i64;
 using hoga::Level;
 using hoga::Sent;
 using hoga::Shape;
@@ -229,6 +231,22 @@ class PyBook : public Book {
   }
 };
 
+// ---- envelopes
+
+nb::bytes write_envelope(nb::bytes head, u64 link_seq, i64 receive_time_ns, i64 receive_mono_ns, nb::bytes payload) {
+  static thread_local std::string out;
+  out.assign(head.c_str(), head.size());
+  hoga::write_envelope(out, {link_seq, u64(receive_time_ns), u64(receive_mono_ns), {payload.c_str(), payload.size()}});
+  return nb::bytes(out.data(), out.size());
+}
+
+nb::object read_envelope(nb::bytes data, std::size_t at) {
+  hoga::Envelope found;
+  if (at > data.size() || !hoga::read_envelope({data.c_str() + at, data.size() - at}, found)) return nb::none();
+  return nb::make_tuple(found.link_seq, i64(found.receive_time_ns), i64(found.receive_mono_ns),
+                        nb::bytes(found.payload.data(), found.payload.size()));
+}
+
 Shape make_shape(const std::string& kind, bool quoted, bool more, const std::string& price, const std::string& size,
                  const std::string& side, const std::string& bid, const std::string& ask, const std::string& bid_price,
                  const std::string& bid_size) {
@@ -265,6 +283,9 @@ NB_MODULE(hoga_native, m) {
   m.attr("SHAPE") = int(Status::SHAPE);
   m.attr("NUMBER") = int(Status::NUMBER);
   m.attr("__version__") = HOGA_NATIVE_VERSION;
+
+  m.def("write_envelope", &write_envelope, "head"_a, "link_seq"_a, "receive_time_ns"_a, "receive_mono_ns"_a, "payload"_a);
+  m.def("read_envelope", &read_envelope, "data"_a, "at"_a);
 
   nb::class_<Shape>(m, "Shape").def_static("make", &make_shape, "kind"_a, "quoted"_a = true, "more"_a = false,
                                            "price"_a = "", "size"_a = "", "side"_a = "", "bid"_a = "", "ask"_a = "",

@@ -16,6 +16,7 @@ from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
 from hoga.runtime.logs import RateLimited
 from hoga.wire import packing, pb
+from hoga.wire.envelope import AnyFrame
 from services.validator.coverage import Coverage, News
 from services.validator.entry import Entry
 from services.validator.mender import Mender
@@ -107,7 +108,7 @@ class Desk:
         self._instruments: dict[str, pb.Instrument] = {}
         self._phases = MarketPhases()
 
-    def raw(self, frame: pb.RawFrame, stamp: Stamp, time_ns: int) -> None:
+    def raw(self, frame: AnyFrame, stamp: Stamp, time_ns: int) -> None:
         """One raw frame of this exchange, or what is told among them, taken from the bus at the wall time `time_ns`."""
         if not frame.symbol:
             self._between(frame, stamp)
@@ -151,7 +152,7 @@ class Desk:
             reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
             self._carry_out(entry, entry.keeper.outdate(reason))
 
-    def _between(self, frame: pb.RawFrame, stamp: Stamp) -> None:
+    def _between(self, frame: AnyFrame, stamp: Stamp) -> None:
         """What is told of links, or a frame of a connection that is of no symbol: its number counts, and what it says
         of markets."""
         if frame.kind == pb.RawFrame.KIND_LINK_EVENT:
@@ -196,7 +197,7 @@ class Desk:
             if "" in natives or entry.native in natives:
                 self._take_phase(entry, stamp)
 
-    def _connection(self, frame: pb.RawFrame, payload: bytes, stamp: Stamp) -> bool:
+    def _connection(self, frame: AnyFrame, payload: bytes, stamp: Stamp) -> bool:
         """Whether a frame is to be read, by the number that its connection gave it."""
         readable, found = self.shelf.connection(payload, frame.link, stamp)
         for symbol, actions in found:
@@ -272,7 +273,7 @@ class Desk:
     def state_counts(self) -> Counter[State]:
         counts = Counter(entry.keeper.state for entry in self.entries.values())
         self._meters.states(counts)
-        self._meters.checked(entry.keeper.counters for entry in self.entries.values())
+        self._meters.carry_over(entry.keeper.counters for entry in self.entries.values())
         return counts
 
     def retire(self, reason: str, stamp: Stamp) -> list[Entry]:

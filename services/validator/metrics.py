@@ -1,16 +1,19 @@
-"""The validator's metrics, and the counters of its health message; children are kept, no symbol is a label."""
+"""The validator's metrics, and the counters of its health message; children are kept, no symbol is a label.
+
+What happens with every frame is counted in plain integers alone and carried over once a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from hoga.domain.actions import FactKind
 from hoga.domain.keeper import Counters
 from hoga.domain.types import State
 from hoga.runtime.health import ExchangeCounts, HealthBoard
-from hoga.runtime.metrics import LATENCY_BUCKETS_S
+from hoga.runtime.metrics import LATENCY_BUCKETS_S, PlainHistogram
 
 FRAMES = Counter("hoga_validator_frames_total", "Raw frames taken from the bus", ["exchange", "kind"])
 UNREADABLE = Counter("hoga_validator_unreadable_messages_total", "Bus messages that were no raw frame of ours")
@@ -26,11 +29,11 @@ AUDITS = Counter("hoga_validator_audits_total", "Books compared with fresh snaps
 CHECKSUMS = Counter("hoga_validator_checksums_total", "Checksums of the exchange verified", ["exchange", "outcome"])
 ODD_TIMES = Counter("hoga_validator_odd_times_total", "Updates whose time could not be read", ["exchange"])
 STATES = Gauge("hoga_validator_books", "Books by state", ["exchange", "state"])
-LATENCY = Histogram(
+LATENCY = PlainHistogram(
     "hoga_validator_latency_seconds",
     "From the read of the frame to the publishing of its book",
-    ["exchange"],
-    buckets=LATENCY_BUCKETS_S,
+    "exchange",
+    LATENCY_BUCKETS_S,
 )
 
 _COUNT_OF_FACT = {
@@ -49,10 +52,7 @@ class ExchangeMeters:
 
     def __init__(self, code: str, counts: ExchangeCounts) -> None:
         self._counts = counts
-        self._stream = FRAMES.labels(code, "stream")
-        self._snapshot = FRAMES.labels(code, "snapshot")
-        self._books = BOOKS.labels(code)
-        self._conflated = CONFLATED.labels(code)
+        self._snapshots = 0
         self._suppressed = SUPPRESSED.labels(code)
         self._facts = {kind: FACTS.labels(code, kind.name.lower()) for kind in FactKind}
         self._latency = LATENCY.labels(code)
@@ -61,23 +61,23 @@ class ExchangeMeters:
         self._refused = REFUSED.labels(code)
         self._foreign = FOREIGN.labels(code)
         self._unknown_phases = UNKNOWN_PHASES.labels(code)
-        self._checked = {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}
-        self._checked |= {outcome: (0, CHECKSUMS.labels(code, outcome)) for outcome in ("right", "wrong")}
-        self._checked["odd"] = (0, ODD_TIMES.labels(code))
+        self._carried = {kind: (0, FRAMES.labels(code, kind)) for kind in ("stream", "snapshot")}
+        self._carried |= {"books": (0, BOOKS.labels(code)), "conflated": (0, CONFLATED.labels(code))}
+        self._carried |= {outcome: (0, AUDITS.labels(code, outcome)) for outcome in ("agreed", "disagreed", "open")}
+        self._carried |= {outcome: (0, CHECKSUMS.labels(code, outcome)) for outcome in ("right", "wrong")}
+        self._carried["odd"] = (0, ODD_TIMES.labels(code))
 
     def frame(self, snapshot: bool) -> None:
         self._counts.raw_messages += 1
-        (self._snapshot if snapshot else self._stream).inc()
+        self._snapshots += snapshot
 
     def published(self, latency_ns: int) -> None:
         self._counts.book_messages += 1
-        self._books.inc()
         if 0 <= latency_ns < REPEATED_AGE_NS:
-            self._latency.observe(latency_ns / 1e9)
+            self._latency.observe(latency_ns)
 
     def conflated(self) -> None:
         self._counts.conflated += 1
-        self._conflated.inc()
 
     def fact(self, kind: FactKind, count: int) -> None:
         self._facts[kind].inc()
@@ -87,9 +87,11 @@ class ExchangeMeters:
         if name is not None:
             setattr(self._counts, name, getattr(self._counts, name) + 1)
 
-    def checked(self, counters: Iterable[Counters]) -> None:
-        """Sums over all books so far; what was counted here before is taken off."""
-        sums: dict[str, int] = dict.fromkeys(self._checked, 0)
+    def carry_over(self, counters: Iterable[Counters]) -> None:
+        """Once a second: what came to the plain counts, and to those of all books, since the last time."""
+        sums: dict[str, int] = dict.fromkeys(self._carried, 0)
+        sums["stream"], sums["snapshot"] = self._counts.raw_messages - self._snapshots, self._snapshots
+        sums["books"], sums["conflated"] = self._counts.book_messages, self._counts.conflated
         for one in counters:
             sums["agreed"] += one.audits_agreed
             sums["disagreed"] += one.audits_disagreed
@@ -98,10 +100,10 @@ class ExchangeMeters:
             sums["wrong"] += one.checksum_bad
             sums["odd"] += one.odd_times
         for outcome, total in sums.items():
-            seen, metric = self._checked[outcome]
+            seen, metric = self._carried[outcome]
             if total > seen:
                 metric.inc(total - seen)
-            self._checked[outcome] = (total, metric)
+            self._carried[outcome] = (total, metric)
 
     def event_suppressed(self) -> None:
         self._suppressed.inc()

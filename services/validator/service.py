@@ -18,7 +18,7 @@ from hoga.runtime.host import clock_id
 from hoga.runtime.logs import RateLimited
 from hoga.runtime.service import ServiceContext
 from hoga.runtime.settings import Settings
-from hoga.wire import pb, subjects
+from hoga.wire import envelope, pb, subjects
 from services.validator.coverage import Coverage
 from services.validator.desk import Desk
 from services.validator.entry import Entry
@@ -70,6 +70,7 @@ class Validator:
             for code, exchange in EXCHANGES.items()
             if settings.exchange(code).enabled
         }
+        self._envelopes = envelope.Reader()
         self._limited = RateLimited(log, interval_s=10.0)
         if settings.log.debug_messages:
             self._log_messages(settings)
@@ -105,7 +106,7 @@ class Validator:
 
     def _on_raw(self, subject: str, payload: bytes) -> None:
         try:
-            frame = pb.RawFrame.FromString(payload)
+            frame = self._envelopes.read(subject, payload)
             desk = self.desks[frame.exchange]
         except (DecodeError, KeyError) as error:
             self._unreadable(subject, error)

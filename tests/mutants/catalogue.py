@@ -405,9 +405,9 @@ MUTANTS = (
         "dropped-frame-uncounted",
         "a frame that the bus did not take leaves no hole in the numbers",
         "services/ingest/lane.py",
-        "return self._publish(self._subject, self._constant + varying.SerializeToString())\n\n    def _send_large",
-        "taken = self._publish(self._subject, self._constant + varying.SerializeToString())\n"
-        "        self.seq -= not taken\n        return taken\n\n    def _send_large",
+        "return self._publish(self._subject, envelope.write(self._head, seq, receive_time_ns, receive_mono_ns, frame))",
+        "taken = self._publish(self._subject, envelope.write(self._head, seq, receive_time_ns, receive_mono_ns, frame))"
+        "\n        self.seq -= not taken\n        return taken",
         LANES,
     ),
     Mutant(
