@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from hoga.domain.errors import ConfigError, snippet
-from hoga.exchanges import bithumb, coinbase, gate, kraken, upbit
+from hoga.exchanges import bithumb, coinbase, gate, korbit, kraken, upbit
 from hoga.exchanges.base import Exchange
 from hoga.exchanges.binance import future as binance_future
 from hoga.exchanges.binance import spot as binance_spot
@@ -29,6 +29,7 @@ EXCHANGES: dict[str, Exchange] = {
         coinbase.EXCHANGE,
         kraken.EXCHANGE,
         gate.EXCHANGE,
+        korbit.EXCHANGE,
     )
 }
 

@@ -27,6 +27,7 @@ BOOKS = {
     "coinbase": "BTC-USD",
     "kraken": "BTC-USD",
     "gate_spot": "BTC-USDT",
+    "korbit": "BTC-KRW",
 }
 PATIENCE_S = 90.0
 

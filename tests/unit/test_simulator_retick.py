@@ -18,12 +18,12 @@ from hoga.runtime.replay import replay
 from services.simulator.book import ASK, BID, TrueBook
 from services.simulator.market import Truth
 from services.simulator.venues.base import Call
-from services.simulator.venues.registry import emulated
+from services.simulator.venues.registry import EMULATORS, emulated
 from services.simulator.world import World
 from tests.support import simtape
 from tests.support.memory_link import Room
 
-BY_PRICE = ("upbit", "bithumb")
+BY_PRICE = [code for code, emulator in EMULATORS.items() if emulator.catalogue.quote in emulator.catalogue.bands]
 OWN_TICKS = [code for code in emulated() if code not in BY_PRICE]
 SUMMED = [code for code in OWN_TICKS if registry.get(code).traits.continuity is Continuity.CHECKSUM]
 WHOLE = 1 << 20

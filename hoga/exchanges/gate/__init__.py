@@ -64,7 +64,7 @@ from hoga.exchanges.times import Time, epoch_time_ns, moment
 DEPTH = 400
 REST_DEPTH = 100
 _OBU, _CLASSIC = "spot.obu", "spot.order_book_update"
-_PHASES = {
+PHASES = {
     "tradable": Phase.TRADING,
     "buyable": Phase.TRADING,
     "sellable": Phase.TRADING,
@@ -267,7 +267,7 @@ class GateSpotHandler(DataHandler):
                 native_symbol=pair.id,
                 base=pair.base,
                 quote=pair.quote,
-                phase=phase_of(_PHASES, pair.trade_status),
+                phase=phase_of(PHASES, pair.trade_status),
                 price_tick=_step(pair.precision),
                 size_step=_step(pair.amount_precision),
                 status=pair.trade_status,

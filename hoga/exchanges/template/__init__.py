@@ -45,7 +45,7 @@ from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 DEPTH = 50
 _HEAD = b'{"channel":"book","type":"'
-_PHASES = {"online": Phase.TRADING, "offline": Phase.HALTED}
+PHASES = {"online": Phase.TRADING, "offline": Phase.HALTED}
 _LISTS = {"markets": RestKind.INSTRUMENTS, "tickers": RestKind.TICKERS}
 
 
@@ -191,7 +191,7 @@ class TemplateHandler(DataHandler):
                 native_symbol=market.symbol,
                 base=market.base,
                 quote=market.quote,
-                phase=phase_of(_PHASES, market.state),
+                phase=phase_of(PHASES, market.state),
                 status=market.state,
             )
             for body in bodies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hoga.domain.errors import ConfigError
-from services.simulator.venues import binance, bithumb, bybit, coinbase, gate, kraken, okx, upbit
+from services.simulator.venues import binance, bithumb, bybit, coinbase, gate, korbit, kraken, okx, upbit
 from services.simulator.venues.base import Emulator
 
 EMULATORS: dict[str, type[Emulator]] = {
@@ -20,6 +20,7 @@ EMULATORS: dict[str, type[Emulator]] = {
         coinbase.CoinbaseEmulator,
         kraken.KrakenEmulator,
         gate.GateSpotEmulator,
+        korbit.KorbitEmulator,
     )
 }
 
