@@ -112,6 +112,10 @@ CLOCKS_NS = 300_000_000_000
 """A new list that looks so much older than a message was stamped by a clock that was set since."""
 
 
+MOST_TOLD = 20_000
+"""Markets of which messages are remembered between two lists; the longest list seen has some thousands."""
+
+
 class MarketPhases:
     """The phases of one exchange, as its list and its messages tell them; the newer one counts.
 
@@ -140,10 +144,10 @@ class MarketPhases:
 
     def heard(self, told: Told, time_ns: int) -> None:
         """A message that arrived at `time_ns`."""
-        if told.native_symbol:
-            self._news[told.native_symbol] = told, time_ns, self._list_ns
-        else:
+        if not told.native_symbol:
             self._whole = told
+        elif told.native_symbol in self._news or len(self._news) < MOST_TOLD:
+            self._news[told.native_symbol] = told, time_ns, self._list_ns
 
     def of(self, native: str, now_ns: int) -> Told:
         """What is known of a market at a wall time."""

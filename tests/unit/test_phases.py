@@ -123,6 +123,13 @@ class TestMarketPhases:
         phases.listed([Told(Phase.TRADING, "live", "A")], NOW + 60 * SECOND)
         assert phases.of("A", NOW).phase is Phase.TRADING
 
+    def test_what_is_told_of_ever_new_markets_is_not_kept_for_ever(self, monkeypatch) -> None:
+        monkeypatch.setattr("hoga.domain.phases.MOST_TOLD", 2)
+        phases = MarketPhases()
+        for native in "ABCA":
+            phases.heard(Told(Phase.HALTED, "suspend", native), NOW)
+        assert [phases.of(native, NOW).phase.matches for native in "ABC"] == [False, False, True]
+
     def test_a_clock_that_was_set_back_does_not_keep_a_message_for_ever(self) -> None:
         phases = self.phases(Told(Phase.TRADING, "live", "A"))
         phases.heard(Told(Phase.HALTED, "suspend", "A"), NOW)
