@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 from pathlib import Path
 
 import pytest
 
+from hoga import exchanges
 from hoga.domain.errors import FrameError
 from hoga.domain.phases import MEANINGS, MarketPhases, Phase, Told, phase_of
 from hoga.domain.types import State
-from hoga.exchanges import registry, units
+from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.exchanges.binance import common as binance
 from hoga.exchanges.bybit import future as bybit_future
-from hoga.exchanges.bybit import handler as bybit
 from hoga.exchanges.coinbase import rest as coinbase
 from hoga.exchanges.kraken import lists as kraken
-from hoga.exchanges.okx import lists as okx
 from hoga.exchanges.okx import spot as okx_spot
 from hoga.runtime.replay import replay
 from hoga.wire import pb
@@ -25,13 +25,11 @@ from hoga.wire import pb
 SECOND = 1_000_000_000
 NOW = 1_790_000_000 * SECOND
 TABLES = {
-    "binance": binance.PHASES,
-    "bybit": bybit.PHASES,
-    "coinbase": coinbase.PHASES,
-    "kraken": kraken.PHASES,
-    "okx": okx.PHASES,
-    "units": units.PHASES,
+    found.name: getattr(module, "PHASES")  # noqa: B009 - of modules that may have none
+    for found in pkgutil.walk_packages(exchanges.__path__, f"{exchanges.__name__}.")
+    if hasattr(module := importlib.import_module(found.name), "PHASES") and module.PHASES
 }
+"""Every exchange's table of words, by the module that has it."""
 
 
 @pytest.mark.parametrize(
