@@ -411,6 +411,22 @@ MUTANTS = (
         LANES,
     ),
     Mutant(
+        "ping-overtakes-messages",
+        "a ping of the bus goes out before the messages that were handed over earlier",
+        "hoga/runtime/nats_lean.py",
+        "        if self._pending and self._transport is not None:\n",
+        "        if self._pending and self._transport is None:\n",
+        ("tests/unit/test_runtime_nats_lean.py",),
+    ),
+    Mutant(
+        "half-a-message-is-whole",
+        "a message of the bus whose end has not come yet is taken for whole",
+        "hoga/runtime/nats_lean.py",
+        "                    if end + 2 > size:\n",
+        "                    if end > size + 2:\n",
+        ("tests/unit/test_runtime_nats_lean.py",),
+    ),
+    Mutant(
         "bad-symbol-spends-the-hour",
         "a symbol that never heals may use up the link's requests of the hour",
         "services/ingest/budget.py",
