@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
 from typing import Any
 
 import pytest
@@ -78,22 +80,32 @@ controls = st.sampled_from(
 wires = st.lists(st.one_of(messages, messages, messages, replied, headed, controls), max_size=20).map(b"".join)
 
 
-@given(wires, st.lists(st.integers(1, 3000), max_size=60))
-def test_however_the_bytes_are_cut_the_same_is_told_in_the_same_order(wire, cuts):
-    async def both() -> None:
-        parser, told = lean()
-        theirs = Told()
-        reference = Parser(theirs)
-        at = 0
-        for cut in (*cuts, len(wire)):
-            await parser.parse(wire[at : at + cut])
-            await reference.parse(wire[at : at + cut])
-            at += cut
-            assert parser.buf == b"", "nats-py's own buffer stays empty"
-        assert told.all == theirs.all
-        assert told.stats == theirs.stats
+async def tell_the_same(pieces: Iterable[bytes]) -> None:
+    parser, told = lean()
+    theirs = Told()
+    reference = Parser(theirs)
+    for piece in pieces:
+        await parser.parse(piece)
+        await reference.parse(piece)
+        assert parser.buf == b"", "nats-py's own buffer stays empty"
+    assert told.all == theirs.all
+    assert told.stats == theirs.stats
 
-    asyncio.run(both())
+
+@given(wires, st.lists(st.one_of(st.integers(1, 60), st.integers(1, 3000)), max_size=60))
+def test_however_the_bytes_are_cut_the_same_is_told_in_the_same_order(wire, cuts):
+    ends = [*accumulate(cuts), len(wire)]
+    asyncio.run(tell_the_same(wire[start:end] for start, end in pairwise((0, *ends))))
+
+
+async def test_wherever_one_cut_is_the_same_is_told():
+    wire = (
+        b"MSG x 1 2\r\nab\r\nPING\r\nMSG x 1 0\r\n\r\nMSG x 1 _INBOX.1 1\r\nc\r\n"
+        b"HMSG x 1 12 13\r\nNATS/1.0\r\n\r\nd\r\nMSG x 1 1\r\ne\r\n"
+    )
+    for cut in range(len(wire)):
+        await tell_the_same([wire, wire[:cut], wire[cut:]])  # the heads are known then
+    await tell_the_same([wire, *(wire[at : at + 1] for at in range(len(wire)))])
 
 
 @pytest.mark.parametrize("line", [b"HELLO\r\n", b"MSG x 1 -5\r\n", b"MSG x 1 many\r\n", b"MSG x 1\r\n", b"\r\n"])
