@@ -44,6 +44,7 @@ SAMPLES: dict[str, Samples] = {
         refusals=[
             b'{"time":1757900000,"id":7,"channel":"spot.order_book_update","event":"subscribe","payload":["X_Y","100ms"],'
             b'"error":{"code":2,"message":"unknown currency pair X_Y"},"result":{"status":"fail"}}',
+            b'{"time":1757900000,"error":{"code":1,"message":"invalid argument"},"result":{"status":"fail"}}',
         ],
         alive=[b'{"time":1757900000,"time_ms":1757900000013,"channel":"spot.pong","event":"","result":null}'],
         other=[

@@ -304,6 +304,8 @@ def _request(event: str, natives: Sequence[str], request_id: int, now_ns: int) -
 def _route_slowly(control: Control) -> Route:
     if control.channel == "spot.pong":
         return ALIVE
+    if control.error is not None and not control.channel:  # of what was not even a request
+        return Route(RouteKind.REFUSED, (), control.id, snippet(control.error.message))
     if control.channel not in (_OBU, _CLASSIC):
         return OTHER if control.channel else UNKNOWN
     if control.event == "update":

@@ -11,10 +11,9 @@ import pytest
 
 from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import Phase
-from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
-from hoga.exchanges.base import RestRequest, RouteKind
+from hoga.exchanges.base import RouteKind
 from hoga.runtime.books import BookShelf
 from services.simulator.venues.base import (
     Action,
@@ -148,12 +147,6 @@ class Line:
         assert answer.status == 200
         return json.loads(answer.body)
 
-    def fetch(self, request: RestRequest) -> bytes:
-        path, _, query = request.path.partition("?")
-        pairs = dict(pair.split("=") for pair in query.split("&") if pair)
-        pairs = {key: value.replace("%2F", "/") for key, value in pairs.items()}
-        return self.emulator.rest(self.call(path, **pairs)).body
-
     def _carry_out(self, actions: list[Action]) -> list[Any]:
         start = len(self.frames)
         for action in actions:
@@ -218,16 +211,6 @@ def test_a_request_that_comes_before_the_first_tick_is_answered_after_the_status
         "status",
         "pong",
     ]
-
-
-def test_ping_is_answered_and_routed_as_alive() -> None:
-    line = Line()
-    line.wait(0)
-    (pong,) = line.say(KRAKEN.strategy.probe(0) or "")
-    assert pong["method"] == "pong"
-    assert KRAKEN.strategy.route(line.frames[-1].encode()).kind is RouteKind.ALIVE
-    (pong,) = line.say({"method": "ping", "req_id": 3})
-    assert pong["req_id"] == 3
 
 
 @pytest.mark.parametrize(
@@ -405,31 +388,6 @@ def test_no_delete_is_sent_for_what_falls_out_of_the_depth() -> None:
 
 
 # --- REST
-
-
-def test_our_requests_are_answered_and_understood() -> None:
-    line = Line()
-    line.market.halted.add("ADA/EUR")
-    bodies = [line.fetch(request) for request in KRAKEN.strategy.instruments_requests()]
-    symbols = SymbolMap(KRAKEN.handler.parse_instruments(bodies))
-    assert {native: (one.symbol, one.price_tick, one.trading) for native, one in symbols.by_native.items()} == {
-        "BTC/USD": ("BTC-USD", "0.1", True),
-        "DOGE/USD": ("DOGE-USD", "0.000001", True),
-        "ETH/BTC": ("ETH-BTC", "0.00001", True),
-        "ADA/EUR": ("ADA-EUR", "1", False),
-    }
-    bodies = [line.fetch(request) for request in KRAKEN.strategy.tickers_requests(list(symbols.by_native))]
-    tickers = {ticker.native_symbol: ticker for ticker in KRAKEN.handler.parse_tickers(bodies)}
-    assert set(tickers) == set(symbols.by_native)
-    assert Decimal(tickers["BTC/USD"].quote_turnover) == 20_000
-    for listing in LISTINGS:
-        body = line.fetch(KRAKEN.strategy.snapshot_request(listing.native))
-        update = KRAKEN.handler.parse_snapshot(listing.native, body)
-        book = line.market.book(listing.native)
-        for found, true in ((update.bids, book.bids), (update.asks, book.asks)):
-            assert [
-                (Decimal(p).scaleb(listing.price_decimals), Decimal(s).scaleb(listing.size_decimals)) for p, s in found
-            ] == true
 
 
 def test_pairs_have_many_names_and_answers_old_keys() -> None:

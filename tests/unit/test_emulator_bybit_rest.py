@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import Stamp
 from hoga.exchanges.base import RestRequest
 from services.ingest.directory import Directory
@@ -103,34 +102,6 @@ def test_who_asks_too_often_is_sent_away_for_ten_minutes(code: str) -> None:
     web.emulator.unlimited()
     assert {web.get(path).status for _ in range(2000)} == {200}
     assert web.get("/v5/nothing").status == 404
-
-
-@both
-def test_the_lists_are_read_back(code: str) -> None:
-    web = Web(code)
-    request = web.exchange.strategy.instruments_requests()[0]
-    instruments = web.exchange.handler.parse_instruments([web.body(request.path)])
-    assert not SymbolMap(instruments).collisions
-    assert [found.native_symbol for found in instruments] == [listing.native for listing in web.market.listings()]
-    expected = {
-        "bybit_spot": [("BTC-USDT", "spot"), ("ETH-BTC", "spot"), ("币安人生-USDT", "spot")],
-        "bybit_future": [("BTC-USDT", "perpetual"), ("BTC-USDC", "perpetual"), ("BTC-USDT-261225", "dated")],
-    }[code]
-    assert [(found.symbol, found.kind) for found in instruments] == expected
-    assert all(found.trading and found.status == "Trading" for found in instruments)
-    first = ("0.1", "0.000001") if code == "bybit_spot" else ("0.10", "0.001")
-    assert (instruments[0].price_tick, instruments[0].size_step) == first
-    for found in instruments[:2]:
-        if found.native_symbol != "BTCPERP":
-            assert web.exchange.handler.normalize_symbol(found.native_symbol) == found.symbol
-    (request,) = web.exchange.strategy.tickers_requests([])
-    tickers = web.exchange.handler.parse_tickers([web.body(request.path)])
-    assert [ticker.native_symbol for ticker in tickers] == [found.native_symbol for found in instruments]
-    assert Decimal(tickers[0].quote_turnover) == 70_000
-    web.market.halted.add("BTCUSDT")
-    request = web.exchange.strategy.instruments_requests()[0]
-    remaining = web.exchange.handler.parse_instruments([web.body(request.path)])
-    assert "BTCUSDT" not in {found.native_symbol for found in remaining}, "the list holds what trades"
 
 
 async def test_every_page_of_the_list_of_contracts_is_read(monkeypatch) -> None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from hoga.domain.books import new_book
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from services.simulator.venues.base import Answer, BookView, Change, IdStyle, Listing, Topic
+from services.simulator.venues.base import Answer, BookView, Change, IdStyle, Listing
 from services.simulator.venues.coinbase import CoinbaseEmulator
 from services.simulator.venues.numbers import plain
 from services.simulator.venues.registry import EMULATORS
 from tests.support.market_coinbase import START_MS, Desk, FakeLink
-from tests.support.naive_coinbase import NaiveConnection
 
 COINBASE = registry.get("coinbase")
 STRATEGY, HANDLER = COINBASE.strategy, COINBASE.handler
@@ -50,70 +47,6 @@ def test_it_is_named_as_the_catalogue_says() -> None:
 
 
 # --- a conversation
-
-
-def test_the_live_half_and_the_emulator_understand_each_other() -> None:
-    """Three markets on a link for a minute: every frame routed and parsed, every number in place, every book true."""
-    desk = Desk(seed=7)
-    link, naive = desk.connect(), NaiveConnection()
-    natives = ["BTC-USD", "ETH-USD", "ETH-BTC"]
-    desk.say(link, HEARTBEATS)
-    desk.say(link, STRATEGY.subscribe(natives, 1, 0))
-    books = {native: new_book() for native in natives}
-    kinds: dict[RouteKind, int] = {}
-    read = last = 0
-    acknowledged: set[str] = set()
-    for turn in range(1200):
-        desk.now_s += 0.05
-        native = natives[turn % 3]
-        link.publish(native, desk.market.step(native))
-        link.tick(desk.stamp)
-        for frame in link.frames[read:]:
-            number = HANDLER.link_seq(frame)
-            assert number == read == json.loads(frame)["sequence_num"], "one counter, over every frame"
-            last, read = number, read + 1
-            naive.take(frame.decode())
-            route = STRATEGY.route(frame)
-            kinds[route.kind] = kinds.get(route.kind, 0) + 1
-            if route.kind is RouteKind.ACK:
-                acknowledged |= set(route.symbols)
-            if route.kind is not RouteKind.BOOK:
-                continue
-            (update,) = HANDLER.parse(frame)
-            assert route.symbols == (update.native_symbol,)
-            assert (update.prev_seq, update.seq) == (number - 1, number)
-            book = books[update.native_symbol]
-            (book.replace if update.snapshot else book.apply)(update.bids, update.asks)
-            if not update.snapshot:
-                assert update.exchange_time_ns // 1_000_000 == desk.market.now_ms
-        listing = desk.market.listing(native)
-        assert listing is not None
-        assert books[native].texts(99) == texts(desk.market.book(native), listing)
-        levels = tuple([(Decimal(p), Decimal(s)) for p, s in side] for side in books[native].texts(99))
-        assert levels == naive.books[native].top(99)
-    assert acknowledged == set(natives)
-    assert (naive.jumps, last) == (0, len(link.frames) - 1)
-    assert kinds[RouteKind.BOOK] == 3 + 1200
-    assert kinds[RouteKind.OTHER] == 1, "the answer to the heartbeats subscription"
-    assert kinds[RouteKind.ALIVE] == 60
-    assert link.closed is None
-
-
-def test_any_lost_frame_shows_at_the_very_next_one() -> None:
-    desk = Desk()
-    link = desk.connect()
-    desk.say(link, HEARTBEATS)
-    desk.say(link, STRATEGY.subscribe(["BTC-USD", "ETH-USD"], 1, 0))
-    for turn in range(60):
-        desk.now_s += 0.1
-        native = ("BTC-USD", "ETH-USD")[turn % 2]
-        link.publish(native, desk.market.step(native))
-        link.tick(desk.stamp)
-    assert len(link.frames) > 65
-    for lost in range(1, len(link.frames) - 1):
-        seen = [HANDLER.link_seq(frame) for place, frame in enumerate(link.frames) if place != lost]
-        jumps = [place for place in range(1, len(seen)) if seen[place] != (seen[place - 1] or 0) + 1]
-        assert jumps == [lost]
 
 
 def test_every_link_counts_for_itself() -> None:
@@ -326,18 +259,6 @@ def test_an_address_may_open_eight_connections_a_second() -> None:
     assert elsewhere.status == 404
 
 
-def test_the_limits_can_be_lifted() -> None:
-    desk = Desk()
-    for _ in range(9):
-        desk.emulator.open(desk.call())
-    desk.emulator.unlimited()
-    link = [desk.connect() for _ in range(30)][-1]
-    for _ in range(30):
-        link.say(HEARTBEATS, desk.stamp)
-        assert desk.emulator.rest(desk.call(f"{API}/products")).status == 200
-    assert link.closed is None
-
-
 # --- REST
 
 
@@ -345,29 +266,6 @@ def get(desk: Desk, path: str, **query: str) -> Any:
     answer = desk.emulator.rest(desk.call(path, **query))
     assert answer.status == 200
     return json.loads(answer.body)
-
-
-def test_what_the_strategy_asks_for_is_answered_in_a_form_the_handler_reads() -> None:
-    desk = Desk()
-
-    def fetch(path: str) -> bytes:
-        desk.now_s += 0.2
-        base, _, query = path.partition("?")
-        answer = desk.emulator.rest(desk.call(base, **dict(pair.split("=") for pair in query.split("&"))))
-        assert answer.status == 200
-        assert STRATEGY.rest_error(answer.body) is None
-        return answer.body
-
-    listed = HANDLER.parse_instruments([fetch(one.path) for one in STRATEGY.instruments_requests()])
-    assert [market.native_symbol for market in listed] == ["BTC-USD", "ETH-USD", "ETH-BTC", "USDT-USDC"]
-    assert (listed[0].price_tick, listed[0].trading) == ("0.01", True)
-    figures = HANDLER.parse_tickers([fetch(one.path) for one in STRATEGY.tickers_requests(["BTC-USD"])])
-    assert [figure.native_symbol for figure in figures][:2] == ["BTC-USD", "ETH-USD"]
-    assert (figures[0].last_price, figures[0].quote_turnover) == ("1000", "90000")
-    snapshot = HANDLER.parse_snapshot("BTC-USD", fetch(STRATEGY.snapshot_request("BTC-USD").path))
-    listing = desk.market.listing("BTC-USD")
-    assert listing is not None
-    assert (snapshot.bids, snapshot.asks) == texts(desk.market.book("BTC-USD"), listing)
 
 
 def test_products_tell_aliases_and_halts() -> None:
@@ -432,13 +330,3 @@ def test_more_than_ten_requests_a_second_are_refused() -> None:
     assert desk.emulator.rest(desk.call(f"{API}/products", client="b")).status == 200
     desk.now_s += 1.0
     assert desk.emulator.rest(desk.call(f"{API}/products")).status == 200
-
-
-def test_the_emulator_renders_nothing_without_a_change() -> None:
-    desk = Desk()
-    listing = desk.market.listing("BTC-USD")
-    assert listing is not None
-    topic = Topic("BTC-USD", "level2")
-    assert desk.emulator.wants_book(topic) == desk.emulator.window(topic) == 0
-    assert desk.emulator.render(topic, listing, None, desk.market.book("BTC-USD")) == b""
-    assert desk.emulator.first(Topic("NO-PE", "level2")) is None

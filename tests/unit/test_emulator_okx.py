@@ -195,18 +195,6 @@ def text(actions: list[Any]) -> dict[str, Any]:
 
 
 @both
-def test_a_subscription_is_answered_then_begins_with_the_whole_window(code: str) -> None:
-    stage = Stage(code)
-    stage.subscribe(*stage.natives)
-    assert [route.kind for route in stage.routes] == [RouteKind.ACK] * 2 + [RouteKind.BOOK] * 2
-    assert [route.symbols for route in stage.routes[:2]] == [(native,) for native in stage.natives]
-    assert {route.request_id for route in stage.routes[:2]} == {1}
-    for native in stage.natives:
-        stage.check(native)
-        assert stage.shelf.keepers[native].book.bid_count == WINDOW
-
-
-@both
 def test_differences_of_the_window_keep_the_book_equal_to_the_truth_at_every_frame(code: str) -> None:
     stage = Stage(code)
     session = stage.subscribe(*stage.natives)
@@ -222,31 +210,6 @@ def test_differences_of_the_window_keep_the_book_equal_to_the_truth_at_every_fra
         counters = keeper.counters
         assert counters.applied == counters.updates == 121
         assert (counters.gaps, counters.reversals, counters.rejected, counters.crossed) == (0, 0, 0, 0)
-
-
-@both
-def test_a_lost_frame_is_noticed_at_the_next_and_a_fresh_subscription_heals_it(code: str) -> None:
-    stage = Stage(code)
-    native = stage.natives[0]
-    session = stage.subscribe(native)
-    stage.emit(session, native)
-    stage.hear(stage.emit(session, native))
-    keeper = stage.shelf.keepers[native]
-    assert (keeper.state, keeper.counters.gaps) == (State.GAPPED, 1)
-    while not stage.wishes:
-        stage.now_s += 1.0
-        for _, actions in stage.shelf.tick(stage.stamp):
-            stage.wishes += [action for action in actions if isinstance(action, Resubscribe)]
-        assert stage.now_s < 1060
-    strategy = stage.exchange.strategy
-    given_up = strategy.unsubscribe([native], 2, 0)
-    assert given_up is not None
-    stage.say(session, given_up)
-    assert session.topics == frozenset()
-    stage.say(session, strategy.subscribe([native], 3, 0))
-    stage.check(native)
-    stage.hear(stage.emit(session, native))
-    stage.check(native)
 
 
 @both
@@ -534,31 +497,6 @@ def test_rest_is_limited_by_endpoint_and_address_without_a_ban() -> None:
     assert ask().status == 200
     stage.emulator.unlimited()
     assert {ask().status for _ in range(200)} == {200}
-
-
-@both
-def test_our_side_reads_its_lists(code: str) -> None:
-    stage = Stage(code)
-    strategy, handler = stage.exchange.strategy, stage.exchange.handler
-    stage.market.halted.add(stage.natives[1])
-
-    def fetch(path: str) -> bytes:
-        target, _, query = path.partition("?")
-        return stage.emulator.rest(stage.call(target, **dict(pair.split("=") for pair in query.split("&")))).body
-
-    found = handler.parse_instruments([fetch(one.path) for one in strategy.instruments_requests()])
-    assert [one.native_symbol for one in found] == stage.natives
-    for one in found:
-        listing = stage.market.listed[one.native_symbol]
-        assert (one.base, one.quote, one.kind) == (listing.base, listing.quote, listing.kind)
-        assert one.contract_size == listing.contract_size
-        assert one.contract_currency == (listing.base if listing.contract_size else "")
-        assert one.trading == (one.native_symbol != stage.natives[1])
-    turnovers = handler.parse_tickers([fetch(one.path) for one in strategy.tickers_requests(stage.natives)])
-    assert [one.native_symbol for one in turnovers] == stage.natives
-    for one in turnovers:
-        assert one.last_price == "50000"
-        assert abs(Decimal(one.quote_turnover) - Decimal("1234567890.12345678")) < Decimal("0.001")
 
 
 @both
