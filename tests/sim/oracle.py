@@ -53,6 +53,8 @@ SEEN_S = 25.0
 """The same where the book crosses, for which the list is asked for."""
 ASKED = 3
 """Requests that may still be on their way when a phase becomes known."""
+ASKED_AGAIN_S = 20.0
+"""One more in so long is none too many: the range that is known may be, or frames of the bus were lost."""
 UNSAID_S = 1.0
 """An event about what was lost comes within this."""
 NEAR_NS = 1_000_000_000
@@ -130,8 +132,8 @@ class Oracle:
         """Frame -> when the running validator took it from the bus, as a number that rises."""
         self._phased: dict[Key, float] = {}
         """Market -> when its present phase began."""
-        self._asked: dict[Key, int] = {}
-        """Book -> requests for it since its phase was published."""
+        self._asked: dict[Key, tuple[int, float]] = {}
+        """Book -> requests for it since its phase was published, and when that was."""
         self.alone = False
         """Whether what happens now can be put down to one fault: times are taken only then."""
         self._causes: dict[str, tuple[float, str]] = {}
@@ -260,8 +262,10 @@ class Oracle:
         symbol = (pb.SnapshotRequest if method == "snapshot" else pb.ResubscribeRequest).FromString(payload).symbol
         key = (code, self._natives.get((code, symbol), ""))
         if key in self._asked:
-            self._asked[key] += 1
-            if self._asked[key] == ASKED + 1:
+            count, since = self._asked[key]
+            self._asked[key] = count + 1, since
+            if count == ASKED + int((self._loop.now - since) / ASKED_AGAIN_S):
+                self._asked[key] = -(1 << 30), since  # said once
                 self._fail(f"Q {code} {symbol}: asked for again and again though its orders do not match")
 
     def blackout(self, kind: str) -> None:
@@ -303,7 +307,7 @@ class Oracle:
         if Phase(book.phase).matches:
             self._asked.pop(key, None)
         else:
-            self._asked.setdefault(key, 0)
+            self._asked.setdefault(key, (0, now))
         if book.state == pb.BookState.BOOK_STATE_HALTED:
             self._link_seqs.pop((book.exchange, book.symbol), None)  # it may be forgotten with its numbers
         if not shown.live:
