@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,7 @@ def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
         "troubles": outcome.troubles,
         "left_aside": dict(outcome.left_aside),
         "damage": outcome.damage,
+        "channels": {outcome.symbol(native): one.name for native, one in outcome.shelf.channels.items()},
         "symbols": {symbol: _symbol_json(keeper, depth) for symbol, keeper in outcome.books().items()},
     }
 
@@ -109,6 +111,11 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
         )
     if outcome.shelf.keepers:
         console.print(table)
+    for symbol, keeper in outcome.books().items():
+        if keeper.reason:
+            console.print(f"{symbol} is {keeper.state.name}: {keeper.reason}", style="yellow", markup=False)
+    for name, books in Counter(channel.name for channel in outcome.shelf.channels.values()).items():
+        console.print(f"{books:,} books are of the channel {name!r}, which is not the live one", markup=False)
     if outcome.other or outcome.unknown:
         console.print(f"[dim]{outcome.other:,} records are no book data, {outcome.unknown:,} were not understood[/]")
     for trouble in outcome.troubles:

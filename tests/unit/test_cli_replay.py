@@ -41,3 +41,20 @@ def test_frames_of_no_interest_give_no_reason(tmp_path: Path, capsys: pytest.Cap
     path = tape(tmp_path / "trades.jsonl", '{"type":"transaction","content":{"list":[]}}')
     assert main(["replay", str(path)]) == 2
     assert "left aside" not in capsys.readouterr().out
+
+
+def test_the_reason_of_a_state_and_a_channel_that_is_not_the_live_one_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    update = '{"t":1619093532978,"e":"depthUpdate","s":"HAI_ETH","U":9,"u":9,"b":[["0.1","5"]],"a":[]}'
+    frame = f'{{"channel":"spot.order_book_update","event":"update","result":{update}}}'
+    connect = {"kind": "connect", "ts_ns": 1, "conn": "a", "url": "wss://api.gateio.ws/ws/v4/", "data": None}
+    received = {"kind": "recv", "ts_ns": 2, "conn": "a", "url": None, "data": frame}
+    path = tmp_path / "gate.jsonl"
+    path.write_text("\n".join(json.dumps(record) for record in (connect, received)))
+    assert main(["replay", str(path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "HAI-ETH is SYNCING: " in said
+    assert "1 books are of the channel 'spot.order_book_update'" in said
+    assert main(["replay", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["channels"] == {"HAI-ETH": "spot.order_book_update"}
