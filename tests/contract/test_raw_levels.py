@@ -114,3 +114,19 @@ def test_thin_and_crossed_are_told_and_refusals_name_side_and_place() -> None:
     assert book.refused == (0, 1)
     assert book.values() == before
     assert book.apply_raw(shape, b'[["11","1"]]', b"[]") == Status.CROSSED
+
+
+def test_a_finer_number_within_a_unit_moves_what_was_read_of_it_already() -> None:
+    book: RawBook = NativeBook()  # type: ignore[assignment, misc]
+    unit = (
+        b'[{"ask_price":3,"ask_size":2,"bid_price":1.25,"bid_size":0.5},{"bid_size":7,"bid_price":1,"ask_size":0.125,'
+    )
+    assert book.replace_raw(raw_shape(units.LEVELS), unit + b'"ask_size":0.125,"ask_price":4.5}]', b"") == Status.TAKEN
+    assert book.texts(5) == ([("1.25", "0.5"), ("1", "7")], [("3", "2"), ("4.5", "0.125")])
+
+
+def test_a_key_that_comes_twice_is_for_the_ordinary_way_to_read() -> None:
+    book: RawBook = NativeBook()  # type: ignore[assignment, misc]
+    twice = b'[{"price":1,"qty":2,"price":3}]'
+    assert book.apply_raw(raw_shape(kraken.LEVELS), twice, b"[]") == Status.SHAPE
+    assert book.bid_count == 0

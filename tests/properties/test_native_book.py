@@ -183,7 +183,8 @@ def test_an_overgrown_side_is_trimmed_as_the_reference_does() -> None:
     for limit in (0, 5):
         python, native = PythonBook(), NativeBook()
         for book in (python, native):
-            book.replace(bids, asks, limit)
+            book.replace(bids[: limit or None], asks[: limit or None], limit)
+            book.apply(bids[5:], asks[5:])
             book.apply([("98.9995", "1")], [("500", "1")])
         assert state(native) == state(python)
-        assert native.asks_known == (reference.TRIMMED_SIDE_LEVELS if not limit else native.asks_known)
+        assert native.asks_known == (limit or reference.TRIMMED_SIDE_LEVELS)
