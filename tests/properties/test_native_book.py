@@ -58,7 +58,16 @@ hostile = st.one_of(
 )
 plain = st.builds(lambda n, d: f"{n / 10**d:.{d}f}", st.integers(1, 400), st.integers(0, 2))
 sizes = st.one_of(st.just("0"), st.just("0.00"), plain)
-plain_levels = st.lists(st.tuples(plain, sizes), max_size=90)
+
+
+def plain_level(drawn: int) -> Level:
+    """Of one number, for lists long enough to fill chunks: drawing is what these tests spend their time on."""
+    price, places, size = drawn // 24 + 1, drawn // 8 % 3, drawn % 8
+    return f"{price / 10**places:.{places}f}", f"{size / 4:.{places}f}" if size > 1 else "0.00"
+
+
+plain_levels = st.lists(st.integers(0, 24 * 400 - 1).map(plain_level), max_size=90)
+levels = st.lists(st.tuples(plain, sizes), max_size=90)
 levels = st.lists(st.tuples(st.one_of(plain, spelled), st.one_of(sizes, spelled)), max_size=8)
 wild_levels = st.lists(st.tuples(st.one_of(plain, spelled, hostile), st.one_of(sizes, spelled, hostile)), max_size=4)
 any_levels = st.one_of(plain_levels, levels, wild_levels)
@@ -75,7 +84,6 @@ operations = st.one_of(
 def state(book: Book) -> list[Any]:
     return [
         book.texts(10_000),
-        book.values(),
         (book.bid_count, book.ask_count, book.bids_known, book.asks_known),
         (book.crossed, book.orphan_deletes, book.low, book.high, book.bid_range, book.ask_range),
     ]
@@ -88,8 +96,8 @@ def tried(act: Callable[[], Any]) -> Any:
         return error.reason
 
 
-@settings(max_examples=600, deadline=None)
-@given(st.lists(operations, max_size=8))
+@settings(max_examples=200, deadline=None)
+@given(st.lists(operations, max_size=6))
 def test_every_operation_leaves_both_the_same_or_is_refused_by_both(done: list[tuple[Any, ...]]) -> None:
     python: Book = PythonBook()
     native: Book = NativeBook()
@@ -107,12 +115,13 @@ def test_every_operation_leaves_both_the_same_or_is_refused_by_both(done: list[t
         assert python.equals(native)
         for depth in (-1, 0, 1, 5, 200):
             assert native.texts(depth) == python.texts(depth)
+    assert native.values() == python.values()
     if (native.price_decimals, native.size_decimals) == (python.price_decimals, python.size_decimals):
         assert native.top_bids(7) == python.top_bids(7)
         assert native.top_asks(7) == python.top_asks(7)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(spelled, hostile), st.one_of(spelled, hostile))
 def test_both_take_the_same_numbers(price: str, size: str) -> None:
     python, native = PythonBook(), NativeBook()
@@ -133,7 +142,7 @@ def test_a_digest_is_of_values_whatever_the_columns_decimals(bids: list[Level], 
     assert coarse.bid_count == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(plain_levels, plain_levels), max_size=5), st.integers(1, 40))
 def test_the_texts_as_sent_are_those_that_are_kept_beside_a_python_book(updates, depth: int) -> None:
     python, native = PythonBook(), NativeBook()

@@ -18,7 +18,7 @@ levels = st.one_of(plain_levels, st.lists(st.tuples(wide, wide), max_size=2))
 numbers = st.integers(0, INT64_MAX)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(levels, levels, st.integers(0, 20), st.integers(0, 30), st.tuples(numbers, numbers, numbers, numbers, numbers))
 def test_head_and_native_fields_are_one_message(bids, asks, limit: int, depth: int, moving) -> None:
     book: RawBook = NativeBook()  # type: ignore[assignment, misc]
