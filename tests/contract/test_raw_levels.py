@@ -118,10 +118,9 @@ def test_thin_and_crossed_are_told_and_refusals_name_side_and_place() -> None:
 
 def test_a_finer_number_within_a_unit_moves_what_was_read_of_it_already() -> None:
     book: RawBook = NativeBook()  # type: ignore[assignment, misc]
-    unit = (
-        b'[{"ask_price":3,"ask_size":2,"bid_price":1.25,"bid_size":0.5},{"bid_size":7,"bid_price":1,"ask_size":0.125,'
-    )
-    assert book.replace_raw(raw_shape(units.LEVELS), unit + b'"ask_size":0.125,"ask_price":4.5}]', b"") == Status.TAKEN
+    first = b'{"ask_price":3,"ask_size":2,"bid_price":1.25,"bid_size":0.5}'
+    second = b'{"bid_size":7,"bid_price":1,"ask_size":0.125,"ask_price":4.5}'
+    assert book.replace_raw(raw_shape(units.LEVELS), b"[" + first + b"," + second + b"]", b"") == Status.TAKEN
     assert book.texts(5) == ([("1.25", "0.5"), ("1", "7")], [("3", "2"), ("4.5", "0.125")])
 
 
