@@ -13,7 +13,7 @@ NATIVE := native/pyproject.toml native/CMakeLists.txt $(wildcard native/include/
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help fuzz sim soak mutants demo test check stack bench bench-peers proto lock clean
+.PHONY: help fuzz sim soak mutants demo test check stack bench bench-peers proto tables lock clean
 
 help:  ## print the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,7 @@ check: $(VENV)/.dev  ## lint, types, import contracts, protobuf lint and breakin
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/baseline.binpb
 	$(BIN)/python -m hoga.wire.generate --check
+	$(BIN)/python -m deploy.tables --check
 
 stack: $(VENV)/.dev  ## bring up docker-compose.yml for real and test it (needs a Docker engine, or makes one on Debian)
 	HOGA_STACK=1 $(BIN)/python -m pytest tests/stack $(PYTEST_ARGS)
@@ -58,6 +59,9 @@ bench-peers: $(VENV)/.dev  ## the same frames through hoga, cryptofeed and ccxt,
 
 proto: $(VENV)/.dev  ## generate hoga/wire/generated from proto/
 	$(BIN)/python -m hoga.wire.generate
+
+tables: $(VENV)/.dev  ## write the tables of the documents that are made from code
+	$(BIN)/python -m deploy.tables
 
 lock: $(VENV)/.dev  ## pin the dependencies of pyproject.toml anew
 	deploy/lock.sh

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hoga.domain.actions import Publish, RequestSnapshot
+from hoga.domain.links import LinkEvent, LinkEventKind
 from hoga.domain.types import Stamp, State
 from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
 from hoga.runtime.settings import Settings
 from hoga.wire import books, pb
-from services.validator.service import keeper_rules
+from services.validator.service import book_rules
 
 LINK = "bench-0.1"
 DEPTH = 20
@@ -25,7 +26,7 @@ class Path:
     def __init__(self, exchange: Exchange, snapshots: Mapping[str, bytes]) -> None:
         """`snapshots`: the REST body by native id, the answer to whatever a book asks for."""
         self.exchange, self.snapshots = exchange, snapshots
-        self.shelf = BookShelf(exchange, keeper_rules(Settings(), exchange.code))
+        self.shelf = BookShelf(exchange, book_rules(Settings(), exchange.code))
         self.asking: set[str] = set()
         self.messages: dict[str, bytes] = {}
         """The newest of each book."""
@@ -34,12 +35,15 @@ class Path:
     def frame(self, data: bytes, stamp: Stamp) -> None:
         """One frame of the websocket to the bytes of what is published."""
         route = self._route(data)
-        readable, _ = self.shelf.connection(data, LINK, stamp)
+        readable = self.shelf.connection(data, LINK, stamp)
         if route.kind is not RouteKind.BOOK or not readable:
             return
         for native in route.symbols:
+            if native not in self.shelf.builders:
+                self.shelf.builder(native).on_link(LinkEvent(LinkEventKind.OPENED, LINK), stamp)
+            self.shelf.frame(native, native, data, LINK, stamp)
             changed = False
-            for action in self.shelf.frame(native, native, data, LINK, stamp):
+            for action in self.shelf.builders[native].drain():
                 if isinstance(action, Publish):
                     changed = True
                 elif isinstance(action, RequestSnapshot):
@@ -49,8 +53,9 @@ class Path:
 
     def pass_time(self, stamp: Stamp) -> None:
         """What the clock decides, ten times a second in production."""
-        for native, actions in self.shelf.tick(stamp):
-            if any(isinstance(action, RequestSnapshot) for action in actions):
+        self.shelf.tick(stamp)
+        for native, builder in self.shelf.decided():
+            if any(isinstance(action, RequestSnapshot) for action in builder.drain()):
                 self.asking.add(native)
 
     def answer(self, stamp: Stamp) -> None:
@@ -58,14 +63,14 @@ class Path:
         asking, self.asking = self.asking, set()
         limit = self.exchange.traits.snapshot_depth
         for native in asking & self.snapshots.keys():
-            if self.shelf.keepers[native].state is not State.LIVE:
+            if self.shelf.builders[native].state is not State.LIVE:
                 self.shelf.snapshot(native, native, self.snapshots[native], limit, stamp)
 
     def live(self) -> int:
-        return sum(keeper.state is State.LIVE for keeper in self.shelf.keepers.values())
+        return sum(builder.state is State.LIVE for builder in self.shelf.builders.values())
 
     def count(self) -> int:
-        return len(self.shelf.keepers)
+        return len(self.shelf.builders)
 
     def _message(self, native: str) -> bytes:
         traits = self.exchange.traits
@@ -77,6 +82,6 @@ class Path:
             epoch=1,
             proven_levels=traits.proven_levels,
         )
-        books.fill_book(message, self.shelf.keepers[native], DEPTH)
+        books.fill_book(message, self.shelf.builders[native], DEPTH)
         message.revision = message.publish_time_ns = 1
         return message.SerializeToString()

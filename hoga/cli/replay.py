@@ -13,8 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from hoga.domain.builder import BookBuilder
 from hoga.domain.errors import TapeError
-from hoga.domain.keeper import Keeper, KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import GapPolicy, State
 from hoga.exchanges import registry
 from hoga.runtime.replay import Replay, replay
@@ -49,7 +50,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints each tape's outcome. 0 where every tape was read to its end and held a book, 2 otherwise."""
     exchange = registry.get(args.exchange) if args.exchange else None
-    rules = KeeperRules(gap_policy=GapPolicy(args.gap_policy))
+    rules = BookRules(gap_policy=GapPolicy(args.gap_policy))
     console = Console() if sys.stdout.isatty() else Console(width=WIDE)
     status = 0
     for path in args.tapes:
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
             show(outcome, args.depth, console)
         if outcome.damage:
             sys.stderr.write(f"hoga: {outcome.damage}\n")
-        if outcome.damage or not outcome.shelf.keepers:
+        if outcome.damage or not outcome.shelf.builders:
             status = 2
     return status
 
@@ -82,14 +83,14 @@ def as_json(outcome: Replay, depth: int) -> dict[str, Any]:
         "left_aside": dict(outcome.left_aside),
         "damage": outcome.damage,
         "channels": {outcome.symbol(native): one.name for native, one in outcome.shelf.channels.items()},
-        "symbols": {symbol: _symbol_json(keeper, depth) for symbol, keeper in outcome.books().items()},
+        "symbols": {symbol: _symbol_json(builder, depth) for symbol, builder in outcome.books().items()},
     }
 
 
 def show(outcome: Replay, depth: int, console: Console) -> None:
     """The outcome for people."""
     console.rule(f"{outcome.path.name} · {outcome.exchange.korean_name} · {outcome.records:,} records", align="left")
-    if not outcome.shelf.keepers:
+    if not outcome.shelf.builders:
         console.print("no order book in this tape", style="yellow")
     for reason, frames in outcome.left_aside.items():
         console.print(f"{frames:,} frames were left aside: {reason}", style="yellow", markup=False)
@@ -98,22 +99,22 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
     table.add_column("state", no_wrap=True, min_width=7)
     for name in ("frames", "used", "gaps", "back", "cross", "bad", "last id", "proven"):
         table.add_column(name, justify="right", overflow="fold")
-    for symbol, keeper in outcome.books().items():
-        counters, state = keeper.counters, keeper.state
+    for symbol, builder in outcome.books().items():
+        counters, state = builder.counters, builder.state
         numbers = (counters.frames, counters.applied, counters.gaps)
         table.add_row(
             symbol,
             f"[{STATE_STYLES.get(state, 'red')}]{state.name}[/]",
             *(f"{number:,}" for number in numbers),
             *(str(number) for number in (counters.reversals, counters.crossed, counters.rejected)),
-            str(keeper.sequence or "–"),
-            f"{keeper.book.bids_known}×{keeper.book.asks_known}",
+            str(builder.sequence or "–"),
+            f"{builder.book.bids_known}×{builder.book.asks_known}",
         )
-    if outcome.shelf.keepers:
+    if outcome.shelf.builders:
         console.print(table)
-    for symbol, keeper in outcome.books().items():
-        if keeper.reason:
-            console.print(f"{symbol} is {keeper.state.name}: {keeper.reason}", style="yellow", markup=False)
+    for symbol, builder in outcome.books().items():
+        if builder.reason:
+            console.print(f"{symbol} is {builder.state.name}: {builder.reason}", style="yellow", markup=False)
     for name, books in Counter(channel.name for channel in outcome.shelf.channels.values()).items():
         console.print(f"{books:,} books are of the channel {name!r}, which is not the live one", markup=False)
     if outcome.other or outcome.unknown:
@@ -121,15 +122,15 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
     for trouble in outcome.troubles:
         console.print(trouble, style="yellow", markup=False)
     if depth:
-        for symbol, keeper in outcome.books().items():
-            console.print(_ladder(symbol, keeper, depth))
+        for symbol, builder in outcome.books().items():
+            console.print(_ladder(symbol, builder, depth))
 
 
-def _symbol_json(keeper: Keeper, depth: int) -> dict[str, Any]:
-    counters, book = keeper.counters, keeper.book
+def _symbol_json(builder: BookBuilder, depth: int) -> dict[str, Any]:
+    counters, book = builder.counters, builder.book
     found: dict[str, Any] = {
-        "state": keeper.state.name,
-        "reason": keeper.reason,
+        "state": builder.state.name,
+        "reason": builder.reason,
         "frames": counters.frames,
         "updates": counters.updates,
         "applied": counters.applied,
@@ -144,7 +145,7 @@ def _symbol_json(keeper: Keeper, depth: int) -> dict[str, Any]:
         "repeated": counters.repeated,
         "resyncs": counters.resyncs,
         "orphan_deletes": book.orphan_deletes,
-        "last_seq": keeper.sequence,
+        "last_seq": builder.sequence,
         "bids_known": book.bids_known,
         "asks_known": book.asks_known,
     }
@@ -153,14 +154,14 @@ def _symbol_json(keeper: Keeper, depth: int) -> dict[str, Any]:
     return found
 
 
-def _ladder(symbol: str, keeper: Keeper, depth: int) -> Table:
-    bids, asks = keeper.book.texts(depth)
-    table = Table(title=f"{symbol} {keeper.state.name}", title_justify="left", box=SIMPLE_HEAD, header_style="bold")
+def _ladder(symbol: str, builder: BookBuilder, depth: int) -> Table:
+    bids, asks = builder.book.texts(depth)
+    table = Table(title=f"{symbol} {builder.state.name}", title_justify="left", box=SIMPLE_HEAD, header_style="bold")
     for name in ("bid size", "bid", "ask", "ask size"):
         table.add_column(name, justify="right")
     for row in range(max(len(bids), len(asks))):
-        bid = _cells(bids, row, keeper.book.bids_known)
-        ask = _cells(asks, row, keeper.book.asks_known)
+        bid = _cells(bids, row, builder.book.bids_known)
+        ask = _cells(asks, row, builder.book.asks_known)
         table.add_row(bid[1], f"[green]{bid[0]}[/]", f"[red]{ask[0]}[/]", ask[1])
     return table
 

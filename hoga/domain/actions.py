@@ -1,4 +1,4 @@
-"""What the keeper decides: values that the service carries out.
+"""What a book builder decides: values that the service carries out.
 
 `Publish` the book as it stands; `RequestSnapshot` or `Resubscribe` to mend it; `Note` a fact to count and announce.
 """
@@ -67,3 +67,15 @@ class Note:
 
 Action = Publish | RequestSnapshot | Resubscribe | Note
 PUBLISH = Publish()
+
+
+class Decisions(list[Action]):
+    """What was decided and is still to be carried out, in order; the service drains it after every event."""
+
+    def note(self, kind: FactKind, detail: str = "", expected: int = 0, found: int = 0, count: int = 0) -> None:
+        self.append(Note(kind, detail, expected, found, count))
+
+    def drain(self) -> list[Action]:
+        decided = self.copy()
+        self.clear()
+        return decided

@@ -31,6 +31,9 @@ PATIENCE_NS = 30_000_000_000
 """An answer that has not come by then is not waited for: the request budget had better uses."""
 
 
+AGREED = "a fresh snapshot shows the same levels"
+
+
 class Outcome(Enum):
     AGREED = "agreed"
     DISAGREED = "disagreed"

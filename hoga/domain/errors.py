@@ -34,7 +34,8 @@ class ConfigError(HogaError):
 class FrameError(HogaError):
     """A frame or body from outside is not what the exchange documents.
 
-    `reason` is a short stable word for counting: json, shape, number, size, symbol, crossed, time, levels.
+    `reason` is a short stable word for counting: json, shape, number, size, symbol, crossed, time, levels, channel,
+    checksum, contradicted.
     """
 
     def __init__(self, reason: str, message: str) -> None:

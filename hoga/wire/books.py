@@ -6,29 +6,29 @@ Only proven levels are written, all of them exactly, whatever their digits (`col
 from __future__ import annotations
 
 from hoga.domain.actions import Note
-from hoga.domain.keeper import Keeper
+from hoga.domain.builder import BookBuilder
 from hoga.domain.numbers import INT64_MAX, text_of
 from hoga.domain.types import Level
 from hoga.wire import columns, pb
 
 
-def fill_book(message: pb.OrderBook, keeper: Keeper, depth: int) -> None:
-    """Writes what the keeper knows into a fresh message, the best `depth` proven levels a side (0: all of them).
+def fill_book(message: pb.OrderBook, builder: BookBuilder, depth: int) -> None:
+    """Writes what the builder knows into a fresh message, the best `depth` proven levels a side (0: all of them).
     Identity, epoch, revision and publish time are the publisher's to write."""
-    book = keeper.book
+    book = builder.book
     bids_known, asks_known = book.bids_known, book.asks_known
-    message.state = int(keeper.state)  # type: ignore[assignment]
-    reason = keeper.reason
+    message.state = int(builder.state)  # type: ignore[assignment]
+    reason = builder.reason
     if reason:
         message.reason = reason
-    message.sequence = keeper.sequence
-    message.exchange_time_ns = keeper.exchange_time_ns
-    message.receive_time_ns = keeper.receive_wall_ns
+    message.sequence = builder.sequence
+    message.exchange_time_ns = builder.exchange_time_ns
+    message.receive_time_ns = builder.receive_wall_ns
     message.bids_known = bids_known
     message.asks_known = asks_known
-    message.gap_count = keeper.counters.gaps
-    message.resync_count = keeper.counters.resyncs
-    message.missing = keeper.missing
+    message.gap_count = builder.counters.gaps
+    message.resync_count = builder.counters.resyncs
+    message.missing = builder.missing
     bids = book.top_bids(min(depth, bids_known) if depth else bids_known)
     asks = book.top_asks(min(depth, asks_known) if depth else asks_known)
     columns.write(message, columns.Columns(*bids, *asks, -book.price_decimals, -book.size_decimals))
@@ -44,7 +44,7 @@ def levels(message: pb.OrderBook) -> tuple[list[Level], list[Level]]:
     )
 
 
-def event(note: Note, keeper: Keeper, exchange: str, symbol: str, wall_ns: int) -> pb.BookEvent:
+def event(note: Note, builder: BookBuilder, exchange: str, symbol: str, wall_ns: int) -> pb.BookEvent:
     """One fact about one book."""
     return pb.BookEvent(
         exchange=exchange,
@@ -55,7 +55,7 @@ def event(note: Note, keeper: Keeper, exchange: str, symbol: str, wall_ns: int) 
         found=note.found,
         count=min(note.count, INT64_MAX),
         detail=note.detail,
-        state=int(keeper.state),  # type: ignore[arg-type]
+        state=int(builder.state),  # type: ignore[arg-type]
     )
 
 

@@ -1,16 +1,15 @@
-"""The desk of one exchange: its books, who covers them, and carrying out what their keepers decide."""
+"""The desk of one exchange: its books, who covers them, and carrying out what their builders decide."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable
 
-from hoga.domain.actions import Action, FactKind, Note, Publish, RequestSnapshot, Resubscribe
+from hoga.domain.actions import FactKind, Note, Publish, RequestSnapshot, Resubscribe
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.keeper import KeeperRules
-from hoga.domain.links import LinkEventKind
+from hoga.domain.links import LinkEvent, LinkEventKind
 from hoga.domain.phases import MarketPhases, Phase, Told
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges.base import Exchange, RouteKind
 from hoga.runtime.books import BookShelf
@@ -80,7 +79,7 @@ class Desk:
     def __init__(
         self,
         exchange: Exchange,
-        rules: KeeperRules,
+        rules: BookRules,
         coverage: Coverage,
         *,
         epoch: int,
@@ -127,30 +126,34 @@ class Desk:
         try:
             payload = packing.unpack(frame)
         except FrameError as error:
-            keeper = entry.keeper
-            refuse = keeper.refuse_snapshot(error) if snapshot else keeper.reject(error, stamp, frame.link)
-            self._carry_out(entry, refuse, frame.payload)
+            if snapshot:
+                entry.builder.refuse_snapshot(error, stamp)
+            else:
+                entry.builder.reject(error, frame.link, stamp)
+            self._carry_out(entry, frame.payload)
             return
         if snapshot:
             limit = self.exchange.traits.snapshot_depth
-            actions = self.shelf.snapshot(frame.symbol, frame.native_symbol, payload, limit, stamp)
-            self._carry_out(entry, actions, payload)
+            self.shelf.snapshot(frame.symbol, frame.native_symbol, payload, limit, stamp)
+            self._carry_out(entry, payload)
             return
-        lost = entry.lost_before(frame.link, frame.link_seq)
+        lost = entry.builder.lost_before(frame.link, frame.link_seq)
         readable = self._connection(frame, payload, stamp)
         if lost > 0:
-            self._carry_out(entry, entry.keeper.bus_loss(lost, frame.link, stamp))
+            entry.builder.bus_loss(lost, frame.link, stamp)
+            self._carry_out(entry)
         if not readable or (lost < 0 and self.exchange.traits.by_link):
             return  # nothing else tells a delta of the past from a new one
-        actions = self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
-        self._carry_out(entry, actions, payload)
+        self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
+        self._carry_out(entry, payload)
         if self.coverage.shares_clock(frame.link) and frame.receive_mono_ns > 0:
             behind_ns = stamp.mono_ns - frame.receive_mono_ns
         else:
             behind_ns = self._lag.behind(frame.link, time_ns - stamp.wall_ns, stamp.mono_ns)
         if behind_ns > self._late_ns:
             reason = f"frames reach the validator {behind_ns / 1e9:.1f} s late"
-            self._carry_out(entry, entry.keeper.outdate(reason))
+            entry.builder.outdate(reason, frame.link)
+            self._carry_out(entry)
 
     def _between(self, frame: AnyFrame, stamp: Stamp) -> None:
         """What is told of links, or a frame of a connection that is of no symbol: its number counts, and what it says
@@ -199,10 +202,8 @@ class Desk:
 
     def _connection(self, frame: AnyFrame, payload: bytes, stamp: Stamp) -> bool:
         """Whether a frame is to be read, by the number that its connection gave it."""
-        readable, found = self.shelf.connection(payload, frame.link, stamp)
-        for symbol, actions in found:
-            if symbol in self.entries:
-                self._carry_out(self.entries[symbol], actions)
+        readable = self.shelf.connection(payload, frame.link, stamp)
+        self._carry_out_all()
         return readable
 
     def instruments(self, message: pb.InstrumentList, stamp: Stamp) -> None:
@@ -228,7 +229,8 @@ class Desk:
             return
         changed = told.phase is not entry.told.phase
         entry.told = told
-        self._carry_out(entry, entry.keeper.halt(told.reason))
+        entry.builder.halt(told.reason, matching=told.phase.matches)
+        self._carry_out(entry)
         if changed:
             self._publisher.changed(entry)
 
@@ -248,8 +250,8 @@ class Desk:
     def tick(self, stamp: Stamp) -> None:
         """Time passes."""
         self._links(self.coverage.tick(stamp.mono_ns), stamp)
-        for symbol, actions in self.shelf.tick(stamp):
-            self._carry_out(self.entries[symbol], actions)
+        self.shelf.tick(stamp)
+        self._carry_out_all()
         for entry in self.entries.values():
             if entry.told.until_ns:
                 self._take_phase(entry, stamp)
@@ -263,40 +265,41 @@ class Desk:
         if not self._audit_every_ns or stamp.mono_ns < self._audit_at_ns:
             return
         self._audit_at_ns = stamp.mono_ns + self._audit_every_ns
-        live = [entry for entry in self.entries.values() if entry.keeper.state is State.LIVE]
-        if not live or any(entry.keeper.auditing for entry in live):
+        live = [entry for entry in self.entries.values() if entry.builder.state is State.LIVE]
+        if not live or any(entry.builder.auditing for entry in live):
             return
         entry = min(live, key=lambda one: one.audited_at_ns)
         entry.audited_at_ns = stamp.mono_ns
-        self._carry_out(entry, entry.keeper.audit(stamp))
+        entry.builder.audit(stamp)
+        self._carry_out(entry)
 
     def state_counts(self) -> Counter[State]:
-        counts = Counter(entry.keeper.state for entry in self.entries.values())
+        counts = Counter(entry.builder.state for entry in self.entries.values())
         self._meters.states(counts)
-        self._meters.carry_over(entry.keeper.counters for entry in self.entries.values())
+        self._meters.carry_over(entry.builder.counters for entry in self.entries.values())
         return counts
 
     def retire(self, reason: str, stamp: Stamp) -> list[Entry]:
         """Every book is STALE from now on, because this process ends; the entries to publish."""
         for entry in self.entries.values():
-            entry.keeper.link_down(reason, stamp)
+            entry.builder.retire(reason, stamp)
         return list(self.entries.values())
 
     def _entry(self, symbol: str, stamp: Stamp) -> Entry | None:
         entry = self.entries.get(symbol)
         if entry is None and symbol and len(self.entries) < MAX_BOOKS:
-            keeper = self.shelf.keeper(symbol)
-            entry = Entry(self.exchange, symbol, keeper, self._epoch, self._last_revisions.pop(symbol, 0))
+            builder = self.shelf.builder(symbol)
+            entry = Entry(self.exchange, symbol, builder, self._epoch, self._last_revisions.pop(symbol, 0))
             self.entries[symbol] = entry
             self._take_phase(entry, stamp)
             for event in self.coverage.standing(symbol):
-                self._carry_out(entry, entry.links.on_link(event, stamp))
+                self._link(entry, event, stamp)
         return entry
 
     def _forget(self, symbol: str) -> None:
         """Everything but the revision, which goes on where it was if the symbol returns."""
         self._forget_at_ns.pop(symbol, None)
-        self.shelf.keepers.pop(symbol, None)
+        self.shelf.builders.pop(symbol, None)
         entry = self.entries.pop(symbol)
         self._publisher.forget(entry)
         if len(self._last_revisions) < MAX_BOOKS:
@@ -309,17 +312,27 @@ class Desk:
                 self._forget(symbol)  # collected again: nothing of before counts
             entry = self._entry(symbol, stamp)
             if entry is not None:
-                self._carry_out(entry, entry.links.on_link(event, stamp))
+                self._link(entry, event, stamp)
+
+    def _link(self, entry: Entry, event: LinkEvent, stamp: Stamp) -> None:
+        entry.builder.on_link(event, stamp)
+        self._carry_out(entry)
 
     def _drop(self, symbols: frozenset[str], stamp: Stamp) -> None:
         """Symbols that no link is meant to carry any more."""
         for symbol in symbols & self.entries.keys():
             entry = self.entries[symbol]
             self._forget_at_ns[symbol] = stamp.mono_ns + FORGET_AFTER_NS
-            self._carry_out(entry, entry.keeper.halt("the symbol is no longer collected"))
+            entry.builder.halt("the symbol is no longer collected")
+            self._carry_out(entry)
 
-    def _carry_out(self, entry: Entry, actions: Iterable[Action], frame: bytes = b"") -> None:
-        for action in actions:
+    def _carry_out_all(self) -> None:
+        for symbol, _ in self.shelf.decided():
+            self._carry_out(self.entries[symbol])
+
+    def _carry_out(self, entry: Entry, frame: bytes = b"") -> None:
+        """Carries out what a builder decided; `frame`: what it was told last."""
+        for action in entry.builder.drain():
             match action:
                 case Publish():
                     self._publisher.changed(entry)

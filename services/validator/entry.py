@@ -1,34 +1,30 @@
-"""What the validator keeps beside each keeper: where it publishes, what it published, which frames it saw."""
+"""What the validator keeps beside each book: where it is published, and what was."""
 
 from __future__ import annotations
 
 from hoga.domain.bucket import TokenBucket
-from hoga.domain.keeper import Keeper
+from hoga.domain.builder import BookBuilder
 from hoga.domain.phases import Phase, Told
 from hoga.exchanges.base import Exchange
 from hoga.wire import books, pb, subjects
-from services.validator.link_adapter import LinkAdapter
 
-REMEMBERED_LINKS = 8
 EVENT_BURST = 50
 EVENT_INTERVAL_NS = 50_000_000
 
 
 class Entry:
-    """One book: its keeper, its message and its counters of frames by link."""
+    """One book: its builder and its message."""
 
     __slots__ = (
         "_events",
-        "_link_seqs",
         "audited_at_ns",
         "book_subject",
+        "builder",
         "conflated",
         "epoch",
         "event_subject",
         "exchange",
         "instrument",
-        "keeper",
-        "links",
         "native",
         "published_at_ns",
         "published_state",
@@ -37,12 +33,11 @@ class Entry:
         "told",
     )
 
-    def __init__(self, exchange: Exchange, symbol: str, keeper: Keeper, epoch: int, revision: int = 0) -> None:
+    def __init__(self, exchange: Exchange, symbol: str, builder: BookBuilder, epoch: int, revision: int = 0) -> None:
         """`revision` is the last one published of this symbol in this epoch."""
         self.exchange = exchange
         self.symbol = symbol
-        self.keeper = keeper
-        self.links = LinkAdapter(keeper)
+        self.builder = builder
         self.epoch = epoch
         self.native = ""
         """The exchange's own id, known from the first frame."""
@@ -59,7 +54,6 @@ class Entry:
         """Monotonic; when its last audit began."""
         self.book_subject = subjects.book(exchange.code, symbol)
         self.event_subject = subjects.event(exchange.code, symbol)
-        self._link_seqs: dict[str, int] = {}
         self._events = TokenBucket(EVENT_BURST, EVENT_INTERVAL_NS)
 
     def message(self, depth: int) -> pb.OrderBook:
@@ -68,7 +62,7 @@ class Entry:
             exchange=self.exchange.code,
             symbol=self.symbol,
             native_symbol=self.native,
-            verified=self.exchange.traits.verified,
+            verified=self.exchange.traits.verified and self.builder.verified,
             epoch=self.epoch,
             proven_levels=self.exchange.traits.proven_levels,
             phase=int(self.told.phase),  # type: ignore[arg-type]
@@ -76,16 +70,8 @@ class Entry:
         if self.instrument is not None and self.instrument.contract_size:
             message.contract_size = self.instrument.contract_size
             message.contract_currency = self.instrument.contract_currency
-        books.fill_book(message, self.keeper, depth)
+        books.fill_book(message, self.builder, depth)
         return message
-
-    def lost_before(self, link: str, link_seq: int) -> int:
-        """How many frames of this link and symbol are missing before this one; -1 where it is not new."""
-        last = self._link_seqs.pop(link, None)
-        if last is None and len(self._link_seqs) >= REMEMBERED_LINKS:
-            del self._link_seqs[next(iter(self._link_seqs))]
-        self._link_seqs[link] = link_seq if last is None else max(link_seq, last)
-        return 0 if last is None else max(link_seq - last - 1, -1)
 
     def may_announce(self, mono_ns: int) -> bool:
         """Whether one more event may go out now: a broken feed must not flood the bus with its troubles."""

@@ -1,4 +1,4 @@
-"""Asks ingest for snapshots and resubscriptions; what fails is asked again by the keeper in its own time."""
+"""Asks ingest for snapshots and resubscriptions; what fails is asked again by the book's builder in its own time."""
 
 from __future__ import annotations
 

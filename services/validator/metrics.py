@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Gauge
 
 from hoga.domain.actions import FactKind
-from hoga.domain.keeper import Counters
+from hoga.domain.rules import Counters
 from hoga.domain.types import State
 from hoga.runtime.health import ExchangeCounts, HealthBoard
 from hoga.runtime.metrics import LATENCY_BUCKETS_S, PlainHistogram

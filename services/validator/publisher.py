@@ -51,7 +51,7 @@ class Publisher:
             entry.conflated += 1
             self._meters.of(entry.exchange.code).conflated()
         self._dirty[entry] = None
-        if self._timer is not None and entry.published_state != entry.keeper.state:
+        if self._timer is not None and entry.published_state != entry.builder.state:
             self._timer.cancel()  # it waits for the least interval; a change of state does not
             self._timer = None
         if not self._scheduled and self._timer is None:
@@ -67,7 +67,7 @@ class Publisher:
         if not entry.may_announce(time.monotonic_ns()):
             self._meters.of(entry.exchange.code).event_suppressed()
             return
-        message = books.event(note, entry.keeper, entry.exchange.code, entry.symbol, time.time_ns())
+        message = books.event(note, entry.builder, entry.exchange.code, entry.symbol, time.time_ns())
         if note.kind is FactKind.REJECTED:
             message.frame = frame[:INSPECTED_BYTES]
         self._bus.publish(entry.event_subject, message.SerializeToString())
@@ -93,7 +93,7 @@ class Publisher:
         wait_ns = 0
         for entry in dirty:
             due_ns = entry.published_at_ns + self._min_interval_ns
-            if self._min_interval_ns and now_ns < due_ns and entry.published_state == entry.keeper.state:
+            if self._min_interval_ns and now_ns < due_ns and entry.published_state == entry.builder.state:
                 self._dirty[entry] = None
                 wait_ns = min(wait_ns or due_ns - now_ns, due_ns - now_ns)
             else:
@@ -111,7 +111,7 @@ class Publisher:
     def _send(self, entry: Entry, now_ns: int) -> None:
         entry.revision += 1
         entry.published_at_ns = now_ns
-        entry.published_state = entry.keeper.state
+        entry.published_state = entry.builder.state
         message = entry.message(self._depth)
         message.revision = entry.revision
         message.publish_time_ns = time.time_ns()

@@ -10,7 +10,7 @@ import traceback
 from google.protobuf.message import DecodeError
 
 from hoga.domain.checks import TimeBudget
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import GapPolicy, Stamp
 from hoga.exchanges.registry import EXCHANGES
 from hoga.runtime.data_manager import get_orderbook_data_manager
@@ -55,7 +55,7 @@ class Validator:
         self.desks = {
             code: Desk(
                 exchange,
-                keeper_rules(settings, code),
+                book_rules(settings, code),
                 Coverage(
                     silent_after_ns=int(settings.validator.stale_after_s * 1e9),
                     clock=clock_id(),
@@ -164,10 +164,10 @@ def full_book(entry: Entry, depth: int) -> pb.OrderBook:
     return message
 
 
-def keeper_rules(settings: Settings, code: str) -> KeeperRules:
+def book_rules(settings: Settings, code: str) -> BookRules:
     """The rules of one exchange's keepers from the settings."""
     validator = settings.validator
-    return KeeperRules(
+    return BookRules(
         depth=validator.depth,
         gap_policy=GapPolicy(settings.exchange(code).gap_policy),
         buffer_updates=validator.buffer_updates,

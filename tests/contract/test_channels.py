@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State, Update
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Exchange
-from hoga.runtime.books import BookShelf
 from hoga.runtime.replay import replay
 from services.simulator.venues.registry import emulated
 from tests.contract.samples import SAMPLES
 from tests.support import simtape
+from tests.support.shelf import OpenShelf
 from tests.unit.test_simtape import check
 
 AT = Stamp(10**9, 1_790_000_000 * 10**9)
@@ -57,10 +57,10 @@ def test_a_book_takes_no_frame_of_another_channel() -> None:
     exchange = registry.get("okx_spot")
     frame = next(one for one in SAMPLES["okx_spot"].books if b'"action":"snapshot"' in one and b'"books"' in one)
     (native,) = exchange.strategy.route(frame).symbols
-    shelf = BookShelf(exchange, KeeperRules())
+    shelf = OpenShelf(exchange, BookRules())
     shelf.frame(native, native, frame, "a", AT)
-    before = shelf.keepers[native].book.texts(9)
-    assert shelf.keepers[native].state is State.LIVE
+    before = shelf.builders[native].book.texts(9)
+    assert shelf.builders[native].state is State.LIVE
     shelf.frame(native, native, frame.replace(b'"books"', b'"books50-l2-tbt"').replace(b"0.", b"7."), "a", AT)
-    assert shelf.keepers[native].counters.rejected == 1
-    assert shelf.keepers[native].book.texts(9) == before
+    assert shelf.builders[native].counters.rejected == 1
+    assert shelf.builders[native].book.texts(9) == before

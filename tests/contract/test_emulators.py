@@ -14,14 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Instrument, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import BookStart, Exchange, RestRequest, RouteKind
-from hoga.runtime.books import BookShelf
 from services.simulator.venues.base import Answer, Call, Topic
 from services.simulator.venues.registry import EMULATORS
 from tests.support.memory_link import Client, Room
+from tests.support.shelf import OpenShelf
 
 ENOUGH = 1 << 20
 every_emulator = pytest.mark.parametrize("code", EMULATORS)
@@ -57,11 +57,11 @@ class Stage:
         bodies = [self.get(request).body for request in self.exchange.strategy.instruments_requests()]
         return {one.native_symbol: one for one in self.exchange.handler.parse_instruments(bodies)}
 
-    def shelf(self, frames: list[bytes], snapshot: bytes | None = None, at: int = 0) -> BookShelf:
+    def shelf(self, frames: list[bytes], snapshot: bytes | None = None, at: int = 0) -> OpenShelf:
         """The book of the first market by these frames; a snapshot by REST came before the frame at place `at`."""
-        native, shelf = self.natives[0], BookShelf(self.exchange, KeeperRules())
+        native, shelf = self.natives[0], OpenShelf(self.exchange, BookRules())
         for place, frame in enumerate(frames):
-            readable, _ = shelf.connection(frame, "a", self.room.clock.now())
+            readable = shelf.connection(frame, "a", self.room.clock.now())
             route = self.exchange.strategy.route(frame)
             if readable and route.kind is RouteKind.BOOK and native in route.symbols:
                 shelf.frame(native, native, frame, "a", self.room.clock.now())
@@ -103,14 +103,14 @@ class TestEveryEmulator:
         stage.room.run(1.5)
         frames = list(stage.client.raw)
         books = [place for place, frame in enumerate(frames) if frame in stage.of(stage.natives[0])]
-        whole = stage.shelf(frames, body, at).keepers[stage.natives[0]]
+        whole = stage.shelf(frames, body, at).builders[stage.natives[0]]
         assert whole.state is State.LIVE, whole.reason
         assert whole.counters.gaps + whole.counters.checksum_bad == 0
         depth = stage.exchange.traits.proven_levels or ENOUGH
         for victim in [place for place in books if place > at][1:-1:4]:
-            keeper = stage.shelf(frames[:victim] + frames[victim + 1 :], body, at).keepers[stage.natives[0]]
-            noticed = keeper.state is not State.LIVE or keeper.counters.gaps + keeper.counters.checksum_bad > 0
-            assert noticed or keeper.book.texts(depth) == whole.book.texts(depth), victim
+            builder = stage.shelf(frames[:victim] + frames[victim + 1 :], body, at).builders[stage.natives[0]]
+            noticed = builder.state is not State.LIVE or builder.counters.gaps + builder.counters.checksum_bad > 0
+            assert noticed or builder.book.texts(depth) == whole.book.texts(depth), victim
 
     def test_two_links_with_one_topic_read_the_same_bytes(self, code: str) -> None:
         stage = Stage(code)

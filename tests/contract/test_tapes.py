@@ -11,8 +11,7 @@ from functools import partial
 import pytest
 
 from hoga.cli.main import main
-from hoga.domain.actions import Action
-from hoga.domain.keeper import Keeper
+from hoga.domain.builder import BookBuilder
 from hoga.domain.types import State
 from hoga.runtime.replay import Replay, replay
 from tests.support import naive, tapes
@@ -35,8 +34,8 @@ def levels(texts: list[tuple[str, str]]) -> naive.Levels:
 
 
 def check_equal(run: Replay, truth: dict[str, naive.NaiveBook]) -> None:
-    assert set(run.shelf.keepers) == set(truth)
-    for native, keeper in run.shelf.keepers.items():
+    assert set(run.shelf.builders) == set(truth)
+    for native, keeper in run.shelf.builders.items():
         bids, asks = keeper.book.texts(ALL_LEVELS)
         true_bids, true_asks = truth[native].top(ALL_LEVELS)
         assert levels(bids) == true_bids, f"bids of {native}"
@@ -52,7 +51,7 @@ def test_a_binance_tape_ends_in_exactly_the_naive_book(name: str, futures: bool)
     run = replay(path)
     truth = naive.follow_binance(path, futures=futures)
     check_equal(run, truth)
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         assert keeper.sequence == truth[native].last
     assert run.unknown == 0
 
@@ -70,21 +69,21 @@ def test_every_live_book_on_the_way_is_the_naive_book_of_its_id(
     """Not the end alone: whatever is published as LIVE, at the id it claims (the time, where there are no ids)."""
     path = tapes.tape(name)
     by_time = name == UPBIT
-    ours: dict[Keeper, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
-    published = Keeper._published
+    ours: dict[BookBuilder, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
+    finish = BookBuilder._finish
 
-    def watched(keeper: Keeper) -> list[Action]:
-        if keeper.state is State.LIVE:
-            bids, asks = keeper.book.texts(SHOWN)
-            at = keeper.exchange_time_ns // 1_000_000 if by_time else keeper.sequence
-            ours[keeper][at] = levels(bids), levels(asks)
-        return published(keeper)
+    def watched(builder: BookBuilder, *, changed: bool = False) -> None:
+        if builder.state is State.LIVE:
+            bids, asks = builder.book.texts(SHOWN)
+            at = builder.exchange_time_ns // 1_000_000 if by_time else builder.sequence
+            ours[builder][at] = levels(bids), levels(asks)
+        finish(builder, changed=changed)
 
-    monkeypatch.setattr(Keeper, "_published", watched)
+    monkeypatch.setattr(BookBuilder, "_finish", watched)
     run = replay(path)
     truth: dict[str, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
     follow(path, seen=lambda symbol, book: truth[symbol].update({book.last: book.top(SHOWN)}))
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         assert len(ours[keeper]) > 0.9 * len(truth[native]) > 0, native
         assert [at for at, book in ours[keeper].items() if book != truth[native].get(at)] == [], native
 
@@ -99,7 +98,7 @@ def test_the_upbit_tape_ends_in_exactly_the_naive_book() -> None:
 def test_the_proven_range_shrinks_to_what_the_snapshot_covered() -> None:
     """The figure in the design: 345 s after the snapshot just 15 bids are still inside its range."""
     run = replay(tapes.tape(BINANCE[0][0]))
-    book = run.shelf.keepers["BTCUSDT"].book
+    book = run.shelf.builders["BTCUSDT"].book
     assert book.bids_known == 15
     assert book.bid_count > 4000
     assert book.orphan_deletes == 17_747
@@ -113,7 +112,7 @@ def test_dropping_any_delta_of_the_spot_tape_is_noticed_at_the_next_one() -> Non
     ]
     for victim in depth[2:-1:7]:
         run = _replay_records(path, [r for i, r in enumerate(lines) if i != victim])
-        keeper = run.shelf.keepers["NKNUSDT"]
+        keeper = run.shelf.builders["NKNUSDT"]
         assert keeper.counters.gaps == 1
         assert keeper.state is State.GAPPED
 

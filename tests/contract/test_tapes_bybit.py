@@ -68,8 +68,8 @@ def frames(records: Records) -> list[str]:
 
 
 def check_equal(found: Replay, truth: dict[str, naive_bybit.BybitBook]) -> None:
-    assert set(found.shelf.keepers) == set(truth)
-    for native, keeper in found.shelf.keepers.items():
+    assert set(found.shelf.builders) == set(truth)
+    for native, keeper in found.shelf.builders.items():
         bids, asks = keeper.book.texts(ALL_LEVELS)
         true_bids, true_asks = truth[native].top(ALL_LEVELS)
         assert [(Decimal(price), Decimal(size)) for price, size in bids] == true_bids
@@ -120,7 +120,7 @@ def test_dropping_any_delta_is_noticed_in_that_book_alone(code: str, tmp_path: P
     assert len(mine) > 8
     for victim in mine[1:-1]:
         _, found = run(tmp_path, [one for place, one in enumerate(records) if place != victim])
-        for native, keeper in found.shelf.keepers.items():
+        for native, keeper in found.shelf.builders.items():
             assert (keeper.counters.gaps, keeper.state) == (
                 (1, State.GAPPED) if native == "BTCUSDT" else (0, State.LIVE)
             )

@@ -35,7 +35,7 @@ def test_the_coinbase_pro_tape_ends_in_exactly_the_naive_book() -> None:
     check_equal(run, truth)
     assert run.unknown == 0
     assert not run.troubles
-    counters = [keeper.counters for keeper in run.shelf.keepers.values()]
+    counters = [keeper.counters for keeper in run.shelf.builders.values()]
     assert sum(counter.updates for counter in counters) == sum(counter.applied for counter in counters) == 10 + 9719
     assert run.symbols.by_native["SKL-USD"].price_tick == "0.0001"
 
@@ -104,8 +104,8 @@ class Taping:
 
 def check_true(run: Replay, desk: Desk) -> None:
     """Every book is LIVE and that of the market."""
-    assert set(run.shelf.keepers) == set(NATIVES)
-    for native, keeper in run.shelf.keepers.items():
+    assert set(run.shelf.builders) == set(NATIVES)
+    for native, keeper in run.shelf.builders.items():
         assert keeper.state is State.LIVE
         listing, view = desk.market.listing(native), desk.market.book(native)
         assert listing is not None
@@ -125,7 +125,7 @@ def test_an_advanced_trade_tape_ends_in_exactly_the_naive_book(tmp_path: Path) -
     check_true(run, taping.desk)
     assert (run.unknown, run.troubles) == (0, [])
     last = [number for number in map(_number, taping.lines) if number is not None][-1]
-    assert last - 3 <= max(keeper.sequence for keeper in run.shelf.keepers.values()) <= last
+    assert last - 3 <= max(keeper.sequence for keeper in run.shelf.builders.values()) <= last
 
 
 def test_any_lost_frame_of_any_channel_puts_every_book_of_the_link_in_doubt(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_any_lost_frame_of_any_channel_puts_every_book_of_the_link_in_doubt(tmp_
     assert len(heartbeats) >= 2
     for victim in {*victims[::9], *heartbeats}:
         run = taping.replay([line for place, line in enumerate(taping.lines) if place != victim])
-        for keeper in run.shelf.keepers.values():
+        for keeper in run.shelf.builders.values():
             assert (keeper.state, keeper.counters.gaps, keeper.missing) == (State.GAPPED, 1, 1)
 
 
@@ -149,7 +149,7 @@ def test_a_fresh_subscription_heals_what_a_loss_broke(tmp_path: Path) -> None:
     taping.run(30)
     del taping.lines[-2]
     taping.run(30)
-    assert {keeper.state for keeper in taping.replay().shelf.keepers.values()} == {State.GAPPED}
+    assert {keeper.state for keeper in taping.replay().shelf.builders.values()} == {State.GAPPED}
     for native in NATIVES:
         taping.say("one", COINBASE.strategy.unsubscribe([native], 2, 0), COINBASE.strategy.subscribe([native], 3, 0))
     taping.run(30)

@@ -30,10 +30,10 @@ def test_every_book_of_the_older_channel_ends_in_exactly_the_naive_one() -> None
 def test_each_delta_taken_out_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
     lines = list(naive.records(tapes.tape(TAPE)))
     books = [n for n, line in enumerate(lines) if line["kind"] == "recv" and '"s":"OMG_USDT"' in (line["data"] or "")]
-    whole = replay(tapes.tape(TAPE)).shelf.keepers["OMG_USDT"].book.texts(1000)
+    whole = replay(tapes.tape(TAPE)).shelf.builders["OMG_USDT"].book.texts(1000)
     assert len(books) > 40
     for victim in books[1:-1:6]:
         path = tmp_path / f"{victim}.jsonl"
         path.write_text("".join(json.dumps(line) + "\n" for n, line in enumerate(lines) if n != victim))
-        keeper = replay(path).shelf.keepers["OMG_USDT"]
+        keeper = replay(path).shelf.builders["OMG_USDT"]
         assert keeper.counters.gaps or keeper.book.texts(1000) == whole, victim

@@ -36,11 +36,11 @@ def test_the_tape_ends_in_exactly_the_naive_book() -> None:
     truth = follow_kraken(path)
     assert run.exchange.code == "kraken"
     check_equal(run, truth)
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         counters = keeper.counters
         assert (counters.checksum_ok, counters.checksum_bad) == (truth[native].sums_right, 0)
         assert counters.frames == counters.updates == counters.applied == truth[native].messages
-    assert sum(keeper.counters.checksum_ok for keeper in run.shelf.keepers.values()) == 4269
+    assert sum(keeper.counters.checksum_ok for keeper in run.shelf.builders.values()) == 4269
     assert (run.unknown, run.troubles) == (0, [])
     assert set(run.books()) == {pair.replace("/", "-") for pair in PAIRS}
     assert run.symbols.by_symbol["BTC-CHF"].price_tick == "0.1"
@@ -101,7 +101,7 @@ def test_a_lost_update_is_noticed_or_the_ten_best_levels_are_right_all_the_same(
     for victim in updates[:-1:9]:
         path = tmp_path / f"{victim}.jsonl"
         path.write_text("\n".join(json.dumps(record) for i, record in enumerate(mine) if i != victim))
-        keeper = replay(path).shelf.keepers["WAVES/EUR"]
+        keeper = replay(path).shelf.builders["WAVES/EUR"]
         if keeper.state is State.LIVE:
             assert tuple(map(levels, keeper.book.texts(10))) == truth.top(10)
         else:

@@ -39,7 +39,7 @@ def test_the_tape_ends_in_exactly_the_naive_book_under_either_code(code: str) ->
     run = replay(path, registry.get(code))
     truth = follow_okx(path)
     check_equal(run, truth)
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         counters = keeper.counters
         assert (counters.checksum_ok, counters.checksum_bad) == (truth[native].sums_right, 0)
         assert counters.updates == counters.applied == truth[native].sums_right
@@ -68,7 +68,7 @@ def test_a_lost_update_is_noticed_or_the_best_25_levels_are_right_all_the_same(t
     for victim in updates[:-1:3]:
         path = tmp_path / f"{victim}.jsonl"
         path.write_text("\n".join(json.dumps(line) for i, line in enumerate(lines) if i != victim))
-        keeper = replay(path).shelf.keepers["BTC-USDT"]
+        keeper = replay(path).shelf.builders["BTC-USDT"]
         if keeper.state is not State.LIVE:
             noticed += 1
             assert keeper.counters.checksum_bad + keeper.counters.crossed == 1

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from hoga.domain.actions import Action, Note, Publish, RequestSnapshot, Resubscribe
 from hoga.domain.books import Book
+from hoga.domain.builder import BookBuilder
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import Keeper
 from hoga.domain.types import NO_SEQ, Instrument, State, Turnover, Update
 from hoga.exchanges.base import Exchange, Route, RouteKind
 from hoga.exchanges.decoding import MAX_LEVELS
@@ -18,8 +18,8 @@ from hoga.wire.columns import read
 from tests.fuzz.target import promise
 
 INT64_MAX = 2**63 - 1
-REASONS = {"json", "shape", "number", "size", "symbol", "crossed", "time", "levels", "checksum"}
-"""Those that `FrameError` documents, and the keepers' own."""
+REASONS = {"json", "shape", "number", "size", "symbol", "crossed", "time", "levels", "contradicted", "checksum"}
+"""Those that `FrameError` documents, and the builders' own."""
 MAX_TEXT = 1200
 
 
@@ -94,7 +94,7 @@ def book(found: Book) -> None:
     columns(*found.top_asks(found.ask_count), found.ask_count, found.asks_known)
 
 
-def keeper(found: Keeper) -> None:
+def builder(found: BookBuilder) -> None:
     book(found.book)
     promise(found.state is not State.LIVE or not found.book.crossed, "a LIVE book that crosses")
     promise(found.state is not State.LIVE or not found.reason, f"LIVE with a reason: {found.reason}")
@@ -103,7 +103,7 @@ def keeper(found: Keeper) -> None:
     short(found.reason)
 
 
-def message(found: Keeper, depth: int) -> pb.OrderBook:
+def message(found: BookBuilder, depth: int) -> pb.OrderBook:
     """The book as it goes out."""
     filled = pb.OrderBook()
     books.fill_book(filled, found, depth)
@@ -129,12 +129,12 @@ def published(found: pb.OrderBook) -> None:
         promise(levels.bid_price[0] < levels.ask_price[0], "a LIVE book that crosses was published")
 
 
-def actions(found: Iterable[Action], keeper_of: Keeper, exchange: str, symbol: str) -> None:
+def actions(found: Iterable[Action], builder_of: BookBuilder, exchange: str, symbol: str) -> None:
     for action in found:
         promise(isinstance(action, Publish | RequestSnapshot | Resubscribe | Note), f"no action: {action!r}")
         if isinstance(action, Note):
             short(action.detail)
-            books.event(action, keeper_of, exchange, symbol, 0).SerializeToString()
+            books.event(action, builder_of, exchange, symbol, 0).SerializeToString()
 
 
 def sort_of(found: Sequence[Update]) -> tuple[int, ...]:

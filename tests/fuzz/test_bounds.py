@@ -12,13 +12,13 @@ import pytest
 
 from hoga.client.book import BookView
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import Exchange, RouteKind
-from hoga.runtime.books import BookShelf
 from hoga.wire import books, pb
 from tests.fuzz.inputs import growth, seeds
+from tests.support.shelf import OpenShelf, open_link
 
 SMALL, LARGE = 8_000, 80_000
 TIMES = 40
@@ -136,14 +136,14 @@ def _until_it_stands(exchange: Exchange) -> list[tuple[str, bytes]]:
     return stream[: joined[5] + 1]
 
 
-def _stand(exchange: Exchange, native: str, events: list[tuple[str, bytes]]) -> BookShelf:
-    shelf = BookShelf(exchange, KeeperRules())
-    shelf.keeper(native).open(Stamp(10**12, 10**18))
+def _stand(exchange: Exchange, native: str, events: list[tuple[str, bytes]]) -> OpenShelf:
+    shelf = OpenShelf(exchange, BookRules())
+    open_link(shelf.builder(native), "A", Stamp(10**12, 10**18))
     for number, (kind, data) in enumerate(events):
         stamp = Stamp(10**12 + number * 10**7, 10**18 + number * 10**7)
         if kind != "recv":
             shelf.snapshot(native, native, data, exchange.traits.snapshot_depth, stamp)
-        elif shelf.connection(data, "A", stamp)[0] and _is_book(exchange, native, data):
+        elif shelf.connection(data, "A", stamp) and _is_book(exchange, native, data):
             shelf.frame(native, native, data, "A", stamp)
     return shelf
 

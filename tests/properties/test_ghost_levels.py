@@ -14,9 +14,9 @@ import pytest
 from hoga.domain import book as book_module
 from hoga.domain.actions import Action, RequestSnapshot
 from hoga.domain.books import Book
-from hoga.domain.joined import JoinedKeeper
-from hoga.domain.keeper import SECOND_NS, KeeperRules
+from hoga.domain.rules import SECOND_NS, BookRules
 from hoga.domain.types import Level, Stamp, State, Update
+from tests.support.driver import rest
 
 DEPTH, LIMIT = 10, 60
 """Levels that are published; levels of a snapshot."""
@@ -77,13 +77,13 @@ class Market:
 class Follower:
     """A keeper, and the exchange's REST side, which answers after a while."""
 
-    def __init__(self, market: Market, rules: KeeperRules) -> None:
+    def __init__(self, market: Market, rules: BookRules) -> None:
         self.market = market
-        self.keeper = JoinedKeeper(rules)
+        self.keeper = rest(rules)
         self.second = 0
         self.answers: list[tuple[int, Update]] = []
         self.requests = 0
-        self.take(self.keeper.open(self.stamp))
+        self.take(self.keeper.open("a", self.stamp))
 
     @property
     def stamp(self) -> Stamp:
@@ -134,7 +134,7 @@ def drift(second: int) -> float:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_hours_of_drift_leave_no_ghost_among_what_is_known_and_the_book_is_recentred_in_time(seed: int) -> None:
-    follower = Follower(Market(seed), KeeperRules(depth=DEPTH))
+    follower = Follower(Market(seed), BookRules(depth=DEPTH))
     short_s = longest_s = 0
     for second in range(HOURS * 3600):
         follower.step(drift(second))
@@ -155,7 +155,7 @@ def test_hours_of_drift_leave_no_ghost_among_what_is_known_and_the_book_is_recen
 
 
 def test_without_recentring_the_book_claims_less_and_less_and_never_more_than_is_true() -> None:
-    follower = Follower(Market(4), KeeperRules(depth=DEPTH, recentre_ns=10**18))
+    follower = Follower(Market(4), BookRules(depth=DEPTH, recentre_ns=10**18))
     fewest = LIMIT
     for second in range(HOURS * 3600 // 2):
         follower.step(drift(second))
@@ -168,7 +168,7 @@ def test_without_recentring_the_book_claims_less_and_less_and_never_more_than_is
 
 
 def test_audits_of_a_drifting_book_agree() -> None:
-    follower = Follower(Market(5), KeeperRules(depth=DEPTH))
+    follower = Follower(Market(5), BookRules(depth=DEPTH))
     for second in range(1800):
         follower.step(drift(second))
         if second > 20 and second % 30 == 0:
@@ -179,7 +179,7 @@ def test_audits_of_a_drifting_book_agree() -> None:
 
 
 def test_an_audit_finds_a_ghost_that_drift_has_brought_near() -> None:
-    follower = Follower(Market(6), KeeperRules(depth=DEPTH))
+    follower = Follower(Market(6), BookRules(depth=DEPTH))
     for second in range(100):
         follower.step(drift(second))
     ghost = follower.market.mid + 30

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.actions import Action, Publish, Resubscribe
-from hoga.domain.in_band import InBandKeeper
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import GapPolicy, Stamp, State, Update
 from hoga.testing.histories import ERA_IDS, Account, accounts
+from tests.support.driver import in_band
 
 RESERVED = 2
 """Frames kept for the end, so that every loss is betrayed by a later one."""
@@ -32,10 +32,10 @@ class Line:
     """The connection that is open, empty where there is none."""
     old: str = ""
     """The one before, while a planned replacement overlaps."""
-    reported: str = ""
-    """The link that carries the slot, by the report that arrived last."""
-    queue: deque[tuple[str, Update | None]] = field(default_factory=deque)
-    """(link, its frame), or (link, None): a report that this link carries the slot (empty: none does)."""
+    queue: deque[tuple[str, Update | bool]] = field(default_factory=deque)
+    """(link, its frame), or (link, whether it opens): what happens to links comes in the order of their frames."""
+    told: set[str] = field(default_factory=set)
+    """The links that are open, by what has arrived (or was lost on the way)."""
 
 
 class World:
@@ -48,7 +48,6 @@ class World:
         self.lines = [Line(name) for name in lines]
         self.mute: set[str] = set()
         """Connections whose subscription was not answered: they bring nothing until they are asked for again."""
-        self.live: set[str] = set()
         self.asked: list[str] = []
         self.states: list[State] = []
         for line in self.lines:
@@ -57,11 +56,10 @@ class World:
 
     # --- the exchange and the connections
 
-    def connect(self, line: Line, *, mute: bool = False, planned: bool = False) -> None:
+    def connect(self, line: Line, *, mute: bool = False) -> None:
         self.numbers += 1
         line.link = f"{line.name}{self.numbers}"
-        if not planned:
-            line.queue.append((line.link, None))
+        line.queue.append((line.link, True))
         if mute:
             self.mute.add(line.link)
         else:
@@ -90,33 +88,24 @@ class World:
 
     def restart(self) -> None:
         """The validator begins; what is on its way arrives all the same."""
-        self.live = set()
-        self.keeper = InBandKeeper(KeeperRules(depth=5, gap_policy=self.policy), kept=400)
-        self.keeper.live_links = self.live
-        self.keeper.uncovered_reason = "nothing is reported yet"
+        self.keeper = in_band(BookRules(depth=5, gap_policy=self.policy), kept=400)
 
     def report(self) -> None:
-        """Every slot reports once more, and coverage draws its conclusions."""
-        before, now = set(self.live), {line.reported for line in self.lines if line.reported}
-        self.live.clear()
-        self.live.update(now)
-        if before and not now:
-            self.take(self.keeper.link_down("the link is down", self.stamp))
-        if now and (not before or self.keeper.uncovered_reason):
-            self.take(self.keeper.link_up(self.stamp))
-            self.take(self.keeper.open(self.stamp))
-        elif before - now:
-            self.take(self.keeper.link_moved(self.stamp))
+        """Every slot tells once more which links it has."""
+        self.take(self.keeper.report({link for line in self.lines for link in line.told}, self.stamp))
 
     def deliver(self, line: Line) -> None:
         if not line.queue:
             return
         link, update = line.queue.popleft()
-        if update is None:
-            line.reported = link
-            self.report()
-        else:
+        if isinstance(update, Update):
             self.take(self.keeper.receive(update, link, self.stamp))
+        elif update:
+            line.told.add(link)
+            self.take(self.keeper.open(link, self.stamp))
+        else:
+            line.told.discard(link)
+            self.take(self.keeper.close(link, self.stamp, planned=bool(line.told)))
 
     def tick(self, ms: int) -> None:
         for _ in range(max(ms // 500, 1)):
@@ -157,7 +146,7 @@ class World:
             case "deliver all":
                 while line.queue:
                     self.deliver(line)
-            case "repeat" if line.queue and line.queue[0][1] is not None:
+            case "repeat" if line.queue and isinstance(line.queue[0][1], Update):
                 line.queue.appendleft(line.queue[0])
             case "tick":
                 self.tick((50, 1000, 4000)[choice % 3])
@@ -169,10 +158,9 @@ class World:
                 self.connect(line, mute=True)
             case "overlap" if line.link and not line.old:
                 line.old = line.link
-                self.connect(line, planned=True)
-            case "switch" if line.old and line.reported != line.link:
-                line.queue.append((line.link, None))
-            case "retire" if line.reported == line.link or (line.link, None) in line.queue:
+                self.connect(line)
+            case "retire" if line.old:
+                line.queue.append((line.old, False))
                 line.old = ""
             case "report":
                 self.report()
@@ -180,12 +168,11 @@ class World:
                 self.serve(choice)
             case "ignore" if self.asked:
                 self.asked.pop(0)
-            case "lose" if line.queue and line.queue[0][1] is not None:
+            case "lose" if line.queue and isinstance(line.queue[0][1], Update):
                 line.queue.popleft()
             case "deafen":
                 self.lose(choice % 4)
-                self.live.clear()
-                self.take(self.keeper.link_down("the bus was away", self.stamp))
+                self.take(self.keeper.report(set(), self.stamp, planned=False))
                 self.report()
             case "restart":
                 self.restart()
@@ -195,15 +182,20 @@ class World:
 
     def kill(self, line: Line) -> None:
         """Both connections of a slot end; the exchange may have said more than arrived."""
+        for link in (line.old, line.link):
+            if link:
+                line.queue.append((link, False))
         line.link = line.old = ""
-        line.queue.append(("", None))
 
     def lose(self, count: int) -> None:
-        """Frames are lost, of reports only that they came: the newest counts."""
+        """Frames and events are lost; the next report tells of the events."""
         for line in self.lines:
             for _ in range(min(count, len(line.queue))):
                 link, update = line.queue.popleft()
-                line.reported = link if update is None else line.reported
+                if update is True:
+                    line.told.add(link)
+                elif update is False:
+                    line.told.discard(link)
 
     def drain(self) -> None:
         """All that is on its way arrives, and all reports."""
@@ -228,7 +220,7 @@ class World:
         """Everything comes back, and two more frames betray whatever was lost."""
         for line in self.lines:
             if line.old:
-                line.queue.append((line.link, None))
+                line.queue.append((line.old, False))
                 line.old = ""
             if not line.link:
                 self.connect(line)
@@ -251,7 +243,6 @@ QUIET_FAULTS = (
     "connect",
     "connect in vain",
     "overlap",
-    "switch",
     "retire",
     "repeat",
     "keep alive",

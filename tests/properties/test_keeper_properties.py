@@ -6,31 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hoga.domain.actions import Publish, RequestSnapshot
-from hoga.domain.joined import JoinedKeeper
-from hoga.domain.keeper import KeeperRules
-from hoga.domain.types import GapPolicy, Stamp, State, Update
+from hoga.domain.rules import BookRules
+from hoga.domain.types import GapPolicy, State, Update
 from hoga.testing.histories import FIRST_ID, History, histories, lines
+from tests.support.driver import Driver, at, rest
 
 ALL = 10_000
 
 
-def at(ms: int) -> Stamp:
-    return Stamp(ms * 1_000_000, ms * 1_000_000)
-
-
-def book_of(keeper: JoinedKeeper, depth: int = ALL) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+def book_of(keeper: Driver, depth: int = ALL) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     book = keeper.book
     assert book.price_decimals == book.size_decimals == 0
     return list(zip(*book.top_bids(depth), strict=True)), list(zip(*book.top_asks(depth), strict=True))
 
 
-def keeper(policy: GapPolicy = GapPolicy.CONTINUE, depth: int = 5) -> JoinedKeeper:
-    made = JoinedKeeper(KeeperRules(depth=depth, gap_policy=policy))
-    made.open(at(0))
+def keeper(policy: GapPolicy = GapPolicy.CONTINUE, depth: int = 5, links: str = "a") -> Driver:
+    made = rest(BookRules(depth=depth, gap_policy=policy))
+    for link in links:
+        made.open(link, at(0))
     return made
 
 
-def check_truth(subject: JoinedKeeper, history: History) -> None:
+def check_truth(subject: Driver, history: History) -> None:
     """The oracle: whatever calls itself LIVE is the truth at its id."""
     if subject.state is State.LIVE:
         assert book_of(subject) == history.at(subject.sequence)
@@ -90,7 +87,7 @@ def test_a_lost_delta_is_seen_at_the_very_next_one_and_healed_by_a_snapshot(data
 def test_two_lines_cut_differently_and_interleaved_end_at_the_reference(data: st.DataObject) -> None:
     history = data.draw(histories())
     queues = {"a": data.draw(lines(history)), "b": data.draw(lines(history))}
-    subject = keeper()
+    subject = keeper(links="ab")
     subject.snapshot(history.snapshot(FIRST_ID), 0, at(0))
     while queues["a"] or queues["b"]:
         name = data.draw(st.sampled_from([name for name, queue in queues.items() if queue]))
@@ -144,7 +141,8 @@ def test_whatever_happens_a_live_book_is_the_truth_at_its_id(data: st.DataObject
     history = data.draw(histories(max_changes=60))
     policy = data.draw(st.sampled_from(list(GapPolicy)))
     line = data.draw(lines(history))
-    subject = keeper(policy)
+    subject = keeper(policy, links="")
+    subject.open("link0", at(0))
     told, now, link = FIRST_ID, 0, 0
     index = 0
     while index < len(line):
@@ -172,12 +170,10 @@ def test_whatever_happens_a_live_book_is_the_truth_at_its_id(data: st.DataObject
                 fresh = data.draw(st.integers(line[index].prev_seq, history.last))
                 subject.snapshot(history.snapshot(fresh), 0, at(now))
             case "reconnect":
-                link += 1
-                subject.live_links = set()
-                subject.link_down("the link is down", at(now))
+                subject.close(f"link{link}", at(now))
                 assert subject.state is not State.LIVE
-                subject.live_links = {f"link{link}"}
-                subject.link_up(at(now))
+                link += 1
+                subject.open(f"link{link}", at(now))
                 assert subject.state is not State.LIVE, "nothing arrived over the new link yet"
             case _:
                 pass

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from hoga.domain.actions import Action, Publish, Resubscribe
 from hoga.domain.checksum import Checksum
-from hoga.domain.keeper import KeeperRules
-from hoga.domain.line import LineKeeper
 from hoga.domain.types import Level, Stamp, State, Update
 from hoga.testing.histories import FIRST_ID, NATIVE, History, histories, lines
+from tests.support.driver import by_connection
 
 LEVELS, DEPTH = 3, 6
 Books = tuple[list[tuple[int, int]], list[tuple[int, int]]]
@@ -66,7 +65,6 @@ class World:
         self.numbers = 0
         self.lines: dict[str, str] = dict.fromkeys(names, "")
         self.links: dict[str, Link] = {}
-        self.live: set[str] = set()
         self.asked: list[str] = []
         self.states: list[State] = []
         self.lossless = True
@@ -121,25 +119,13 @@ class World:
     # --- the keeper
 
     def restart(self) -> None:
-        self.live = set()
         checksum, depth = (None, 0) if self.numbered else (RULE, DEPTH)
-        self.keeper = LineKeeper(KeeperRules(), checksum=checksum, depth=depth, numbered=self.numbered)
-        self.keeper.live_links = self.live
-        self.keeper.uncovered_reason = "nothing is reported yet"
+        self.keeper = by_connection(depth=depth, checksum=checksum, numbered=self.numbered)
         for link in self.links.values():
             link.seen = 0
 
     def report(self) -> None:
-        before, now = set(self.live), {name for name in self.lines.values() if name}
-        self.live.clear()
-        self.live.update(now)
-        if before and not now:
-            self.take(self.keeper.link_down("the link is down", self.stamp))
-        if now and (not before or self.keeper.uncovered_reason):
-            self.take(self.keeper.link_up(self.stamp))
-            self.take(self.keeper.open(self.stamp))
-        elif before - now:
-            self.take(self.keeper.link_moved(self.stamp))
+        self.take(self.keeper.report({name for name in self.lines.values() if name}, self.stamp))
 
     def deliver(self, name: str) -> None:
         link = self.links[name]
@@ -175,7 +161,7 @@ class World:
             self.check()
 
     def check(self) -> None:
-        elected = self.keeper._elected
+        elected = self.keeper.ledger.arbiter.front
         assert elected is not None
         link = self.links[elected.link]
         stop = None if link.sound else LEVELS
@@ -230,8 +216,7 @@ class World:
                     self.links[name].seen = lost.number
             case "deafen":
                 self.lossless = False
-                self.live.clear()
-                self.take(self.keeper.link_down("the bus was away", self.stamp))
+                self.take(self.keeper.report(set(), self.stamp, planned=False))
                 for other in self.links.values():
                     for _ in range(min(choice % 3, len(other.queue))):
                         other.queue.popleft()

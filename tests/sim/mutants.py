@@ -9,39 +9,61 @@ Each takes the place of a method while a run lasts, in worlds of the faults, exc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from hoga.domain.actions import FactKind, Note
-from hoga.domain.book import Book
-from hoga.domain.joining import Fit, JoinBuffer
-from hoga.domain.keeper import Keeper
-from hoga.domain.line import LineKeeper
+from hoga.domain.arbiter import Arbiter
+from hoga.domain.book import PythonBook as Book
+from hoga.domain.builder import BookBuilder
+from hoga.domain.chain import Chain, Fit
+from hoga.domain.ledger import Ledger
+from hoga.domain.links import LinkEventKind
 from hoga.domain.phases import MarketPhases, Phase, Told
-from hoga.domain.recent import Recent
-from hoga.domain.sequencer import Sequencer, Verdict
-from hoga.domain.steps import Steps
+from hoga.domain.stream import Stream, Took
 from hoga.domain.types import State
-from hoga.domain.whole import WholeBookKeeper
+from hoga.domain.whole_builder import WholeBuilder
 from hoga.runtime.rest_gate import Gate
 from services.ingest.link import Link
 from services.ingest.subscriptions import Subscriptions
 from services.validator.coverage import Coverage
-from services.validator.entry import Entry
 from services.validator.publisher import Publisher
 from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
 
-_judge, _apply, _want, _announce = Sequencer.judge, Book.apply, Subscriptions.want, Publisher.announce
+_take, _apply, _want, _on_link = Stream.take, Book.apply, Subscriptions.want, BookBuilder.on_link
+_announce = Publisher.announce
 
 
-def _judging(instead: dict[Verdict, Verdict]) -> Callable[..., Verdict]:
-    def judge(self: Sequencer, *args: Any) -> Verdict:
-        verdict = _judge(self, *args)
-        return instead.get(verdict, verdict)
+def _no_gaps(self: Stream, update: Any, mono_ns: int) -> Took:
+    took = _take(self, update, mono_ns)
+    if took is not Took.GAP:
+        return took
+    self.stuck_ns = 0
+    self.chain.clear()
+    return self.apply(update, mono_ns)
 
-    return judge
+
+def _old_applies(self: Stream, update: Any, mono_ns: int) -> Took:
+    took = _take(self, update, mono_ns)
+    if took is not Took.OLD or self.grade is State.SYNCING:
+        return took
+    last = self.last
+    took = self.apply(update, mono_ns)
+    self.last = last
+    return took
+
+
+def _no_reversals(self: Stream, update: Any, mono_ns: int) -> Took:
+    if self.heard is not None and update.prev_seq < self.heard and update.seq > update.prev_seq:
+        return Took.OLD
+    return _take(self, update, mono_ns)
+
+
+def _never_closed(self: BookBuilder, event: Any, stamp: Any) -> None:
+    if event.kind is not LinkEventKind.CLOSED:
+        _on_link(self, event, stamp)
 
 
 def _swap_sides(self: Book, bids: Any, asks: Any) -> None:
@@ -75,61 +97,51 @@ class Mutant(NamedTuple):
     bias: Bias
 
 
-@contextmanager
-def _no_reversals() -> Iterator[None]:
-    """All three rules against ids that go backwards, as each holds where the others do not: the link's own order, the
-    patience with what is older than the book, and the look at that by the clock."""
-    with (
-        patch.object(Sequencer, "judge", _judging({Verdict.REVERSAL: Verdict.STALE})),
-        patch.object(Steps, "frozen", lambda *_args: False),
-        patch.object(Steps, "backward", lambda *_args: False),
-    ):
-        yield
-
-
 FRAMES = ("drop", "duplicate", "swap", "delay", "burst")
 MUTANTS: dict[str, Mutant] = {
     "no_gap_check": Mutant(
-        lambda: patch.object(Sequencer, "judge", _judging({Verdict.GAP: Verdict.APPLY})),
+        lambda: patch.object(Stream, "take", _no_gaps),
         Bias(("drop", "swap"), BY_IDS, ("one",)),
     ),
     "old_deltas_are_applied": Mutant(
-        lambda: patch.object(Sequencer, "judge", _judging({Verdict.STALE: Verdict.APPLY})),
+        lambda: patch.object(Stream, "take", _old_applies),
         Bias((*FRAMES, "stall", "latency"), BY_IDS, ("two", "apart")),
     ),
-    "no_reversal_check": Mutant(_no_reversals, Bias(("renumber", "burst"), BY_IDS, ("one",))),
+    "no_reversal_check": Mutant(
+        lambda: patch.object(Stream, "take", _no_reversals), Bias(("renumber", "burst"), BY_IDS, ("one",))
+    ),
     "any_snapshot_fits": Mutant(
-        lambda: patch.object(JoinBuffer, "fit", lambda *_args, **_kwargs: Fit.FITS),
+        lambda: patch.object(Chain, "fit", lambda *_args, **_kwargs: Fit.FITS),
         Bias(("drop", "latency", "reset", "kill_ingest", "spoil_rest"), BY_REST),
     ),
     "deletes_are_forgotten": Mutant(lambda: patch.object(Book, "apply", _forget_deletes), Bias(FRAMES, NOT_WHOLE)),
     "sides_are_swapped": Mutant(lambda: patch.object(Book, "apply", _swap_sides), Bias(FRAMES, NOT_WHOLE)),
     "crossed_books_pass": Mutant(lambda: patch.object(Book, "crossed", False), Bias(("cross", "drop"))),
     "a_dead_link_is_ignored": Mutant(
-        lambda: patch.object(Keeper, "link_down", lambda *_args: []),
+        lambda: patch.object(BookBuilder, "on_link", _never_closed),
         Bias(("unreachable", "refuse_connects", "kill_ingest", "freeze_ingest", "kill_bus"), lines=("one",)),
     ),
-    "every_book_is_live": Mutant(lambda: patch.object(Keeper, "state", State.LIVE), Bias(("drop", "kill_ingest"))),
+    "every_book_is_live": Mutant(lambda: patch.object(Ledger, "state", State.LIVE), Bias(("drop", "kill_ingest"))),
     "silent_reports_pass": Mutant(
         lambda: patch.object(Coverage, "tick", lambda *_args: []), Bias(("freeze_ingest",), lines=("one",))
     ),
     "lines_are_not_compared": Mutant(
-        lambda: patch.object(Recent, "agrees", lambda *_args: None),
+        lambda: patch.object(Arbiter, "compare", lambda *_args: None),
         Bias(("disagree", "burst"), BY_IDS, ("two", "apart")),
     ),
     "a_new_count_is_not_said": Mutant(
         lambda: patch.object(Publisher, "announce", _announce_no_new_count), Bias(("renumber", "burst"), BY_IDS)
     ),
     "losses_of_the_bus_pass": Mutant(
-        lambda: patch.object(Entry, "lost_before", lambda *_args: 0),
+        lambda: patch.object(BookBuilder, "lost_before", lambda *_args: 0),
         Bias(("cut_bus", "hold_bus", "burst")),
     ),
     "rejected_frames_pass": Mutant(
-        lambda: patch.object(WholeBookKeeper, "reject", lambda *_args: []),
+        lambda: patch.object(WholeBuilder, "reject", lambda *_args: None),
         Bias(("malformed", "halt", "quiet"), WHOLE, ("one",), symbols=(1,)),
     ),
     "checksums_are_not_compared": Mutant(
-        lambda: patch.object(LineKeeper, "_check_sum", lambda *_args: []), Bias(("drop", "swap"), BY_CHECKSUM)
+        lambda: patch.object(Stream, "_sums_up", lambda *_args: True), Bias(("drop", "swap"), BY_CHECKSUM)
     ),
     "bans_are_ignored": Mutant(
         lambda: patch.object(Gate, "remaining_s", lambda *_args: 0.0),

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
 from hoga.domain.actions import Action, FactKind, Note, Publish, Resubscribe
-from hoga.domain.keeper import Keeper
-from hoga.domain.types import Level, Stamp, State, Update
+from hoga.domain.types import Level, State, Update
+from tests.support.driver import Driver, at
 
 ASKS = [("101", "1"), ("102", "2")]
-K = TypeVar("K", bound=Keeper)
-
-
-def at(ms: int) -> Stamp:
-    return Stamp(ms * 1_000_000, ms * 1_000_000)
 
 
 def delta(prev: int, seq: int, bids=(), asks=()) -> Update:
@@ -33,22 +26,17 @@ def kinds(actions: list[Action]) -> list[FactKind]:
     return [action.kind for action in actions if isinstance(action, Note)]
 
 
-class Links(Generic[K]):
+class Links:
     """Everything that the keeper decided, while links bring, come and go."""
 
-    def __init__(self, keeper: K, *links: str) -> None:
-        """`links`: those that are live from the beginning."""
+    def __init__(self, keeper: Driver, *links: str) -> None:
+        """`links`: those that are open from the beginning."""
         self.keeper = keeper
-        keeper.live_links = set(links)
         self.actions: list[Action] = []
         self.states: list[State] = []
         """What was published, in order."""
         self.ms = 0
-        if links:
-            self.take(keeper.link_up(at(0)))
-        else:
-            keeper.uncovered_reason = "nothing is reported yet"
-        self.take(keeper.open(at(0)))
+        self.up(*links)
 
     def take(self, actions: list[Action]) -> None:
         self.actions += actions
@@ -64,19 +52,15 @@ class Links(Generic[K]):
             self.ms += 100
             self.take(self.keeper.tick(at(self.ms)))
 
-    def moved(self, *links: str) -> None:
+    def moved(self, *links: str, planned: bool = True) -> None:
         """Other links carry the symbol on."""
-        self.keeper.live_links = set(links)
-        self.take(self.keeper.link_moved(at(self.ms)))
+        self.take(self.keeper.report(set(links), at(self.ms), planned=planned))
 
     def down(self) -> None:
-        self.keeper.live_links = set()
-        self.take(self.keeper.link_down("the link is down", at(self.ms)))
+        self.take(self.keeper.report(set(), at(self.ms), planned=False))
 
     def up(self, *links: str) -> None:
-        self.keeper.live_links = set(links)
-        self.take(self.keeper.link_up(at(self.ms)))
-        self.take(self.keeper.open(at(self.ms)))
+        self.take(self.keeper.report(set(links), at(self.ms)))
 
     @property
     def state(self) -> State:

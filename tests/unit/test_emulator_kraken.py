@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import Phase
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.runtime.books import BookShelf
 from services.simulator.venues.base import (
     Action,
     Answer,
@@ -32,6 +31,7 @@ from services.simulator.venues.base import (
 )
 from services.simulator.venues.kraken import HEARTBEAT, KrakenEmulator, rfc3339
 from tests.support.naive_kraken import KrakenBook
+from tests.support.shelf import OpenShelf
 
 KRAKEN = registry.get("kraken")
 START_MS = 1_790_000_000_123
@@ -324,10 +324,10 @@ def test_a_client_that_follows_the_documents_has_exactly_the_best_levels_and_eve
     line.wait(0)
     natives = [listing.native for listing in LISTINGS]
     naive = {native: KrakenBook(depth) for native in natives}
-    shelf = BookShelf(KRAKEN, KeeperRules())
+    shelf = OpenShelf(KRAKEN, BookRules())
     channel = next(one for one in KRAKEN.channels if one.depth == depth)
     for native in natives:
-        shelf.keeper(native, channel)
+        shelf.builder(native, channel)
     line.say(subscribe(*natives, depth=depth))
     frames = [frame for frame in line.frames if '"type":"snapshot"' in frame]
     silent = deletes = 0
@@ -353,14 +353,14 @@ def test_a_client_that_follows_the_documents_has_exactly_the_best_levels_and_eve
             for side in (book.bids, book.asks)
         )
         assert naive[native].top(depth + 50) == truth
-        keeper = shelf.keepers[native]
+        keeper = shelf.builders[native]
         found = tuple(
             [(Decimal(price), Decimal(size)) for price, size in side] for side in keeper.book.texts(depth + 50)
         )
         assert found == truth
         assert keeper.state is State.LIVE
     assert sum(book.sums_wrong for book in naive.values()) == 0
-    assert sum(keeper.counters.checksum_ok for keeper in shelf.keepers.values()) == 804 - silent
+    assert sum(keeper.counters.checksum_ok for keeper in shelf.builders.values()) == 804 - silent
     assert deletes > 50, "levels were taken"
     assert silent > 0, "some frames hold nothing for this depth"
 

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from hoga.domain.actions import Resubscribe
-from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import Phase
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RouteKind
-from hoga.runtime.books import BookShelf
 from services.simulator.venues.base import (
     Answer,
     BookView,
@@ -32,6 +31,7 @@ from services.simulator.venues.base import (
 )
 from services.simulator.venues.numbers import fixed
 from services.simulator.venues.okx import OkxEmulator, OkxSpotEmulator, OkxSwapEmulator
+from tests.support.shelf import OpenShelf
 
 START_MS = 1_790_000_000_000
 WINDOW = 400
@@ -118,7 +118,7 @@ class Stage:
         self.code, self.market = code, FakeMarket(code)
         self.exchange = registry.get(code)
         self.emulator: OkxEmulator = EMULATED[code](self.market)
-        self.shelf = BookShelf(self.exchange, KeeperRules())
+        self.shelf = OpenShelf(self.exchange, BookRules())
         self.natives = list(self.market.listed)
         self.told: dict[str, int] = {}
         """The id of the last frame of each topic."""
@@ -145,7 +145,8 @@ class Stage:
         self.routes.append(route)
         if route.kind is RouteKind.BOOK:
             (native,) = route.symbols
-            for action in self.shelf.frame(native, native, frame, "link", self.stamp):
+            self.shelf.frame(native, native, frame, "link", self.stamp)
+            for action in self.shelf.builders[native].drain():
                 if isinstance(action, Resubscribe):
                     self.wishes.append(action)
 
@@ -178,7 +179,7 @@ class Stage:
 
     def check(self, native: str) -> None:
         """Our book is LIVE and the exchange's best levels, to the last digit."""
-        keeper, listing = self.shelf.keepers[native], self.market.listed[native]
+        keeper, listing = self.shelf.builders[native], self.market.listed[native]
         assert keeper.state is State.LIVE
         assert keeper.sequence == self.market.books[native].seq
         for found, true in zip(keeper.book.texts(10_000), top(self.market.books[native]), strict=True):
@@ -206,7 +207,7 @@ def test_differences_of_the_window_keep_the_book_equal_to_the_truth_at_every_fra
             stage.check(native)
             jumps.add(stage.market.books[native].seq - before)
     assert len(jumps) > 3, "ids jump"
-    for keeper in stage.shelf.keepers.values():
+    for keeper in stage.shelf.builders.values():
         counters = keeper.counters
         assert counters.applied == counters.updates == 121
         assert (counters.gaps, counters.reversals, counters.rejected, counters.crossed) == (0, 0, 0, 0)
@@ -251,7 +252,7 @@ def test_ids_that_begin_anew_are_neither_gap_nor_reversal(code: str) -> None:
     for _ in range(3):
         stage.hear(stage.emit(session, native))
         stage.check(native)
-    counters = stage.shelf.keepers[native].counters
+    counters = stage.shelf.builders[native].counters
     assert (counters.gaps, counters.reversals) == (0, 0)
 
 

@@ -9,15 +9,15 @@ from zlib import crc32
 import pytest
 
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import KeeperRules
 from hoga.domain.phases import Phase
+from hoga.domain.rules import BookRules
 from hoga.domain.types import NO_SEQ, Instrument, Stamp, State, Update
 from hoga.exchanges import registry
 from hoga.exchanges.base import RestKind, RestMatch, Route, RouteKind
 from hoga.exchanges.kraken.names import native_of, native_of_key
 from hoga.exchanges.times import rfc3339_ns, seconds_ns
-from hoga.runtime.books import BookShelf
 from tests.contract.samples import SAMPLES
+from tests.support.shelf import OpenShelf
 
 KRAKEN = registry.get("kraken")
 STRATEGY, HANDLER = KRAKEN.strategy, KRAKEN.handler
@@ -235,7 +235,7 @@ def test_the_checksum_is_over_the_digits_of_asks_then_bids() -> None:
 
 
 def test_a_wrong_checksum_withholds_the_book_until_a_fresh_snapshot() -> None:
-    shelf = BookShelf(KRAKEN, KeeperRules())
+    shelf = OpenShelf(KRAKEN, BookRules())
     first, second = crc32(b"10111250999200"), crc32(b"10111250999300")
 
     def feed(*frames: bytes) -> None:
@@ -243,7 +243,7 @@ def test_a_wrong_checksum_withholds_the_book_until_a_fresh_snapshot() -> None:
             shelf.frame("BTC/USD", "BTC/USD", frame, "kraken-0", AT)
 
     feed(v2("snapshot", "99.9 2.00", "101.1 12.50", first))
-    keeper = shelf.keepers["BTC/USD"]
+    keeper = shelf.builders["BTC/USD"]
     assert (keeper.state, keeper.counters.checksum_ok) == (State.LIVE, 1)
     feed(v2("update", "99.9 3.00", "", second))
     assert (keeper.state, keeper.counters.checksum_ok) == (State.LIVE, 2)
@@ -254,13 +254,13 @@ def test_a_wrong_checksum_withholds_the_book_until_a_fresh_snapshot() -> None:
 
 
 def test_the_book_is_cut_to_the_depth_of_the_subscription() -> None:
-    shelf = BookShelf(KRAKEN, KeeperRules())
+    shelf = OpenShelf(KRAKEN, BookRules())
     levels = " ".join(f"{1000 + n}.0 1" for n in range(100))
     best = "".join(f"{1000 + n}01" for n in range(10)).encode()
     shelf.frame("BTC/USD", "BTC/USD", v2("snapshot", "", levels, crc32(best)), "a", AT)
     better = crc32(b"99951" + best[: -len(b"100901")])
     shelf.frame("BTC/USD", "BTC/USD", v2("update", "", "999.5 1", better), "a", AT)
-    keeper = shelf.keepers["BTC/USD"]
+    keeper = shelf.builders["BTC/USD"]
     _, asks = keeper.book.texts(200)
     assert (keeper.state, len(asks), asks[0][0], asks[-1][0]) == (State.LIVE, 100, "999.5", "1098")
 

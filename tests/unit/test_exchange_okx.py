@@ -8,15 +8,15 @@ from decimal import Decimal
 import pytest
 
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.symbols import SymbolMap
 from hoga.domain.types import NO_SEQ, Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import RestKind, RestMatch, Route, RouteKind
 from hoga.exchanges.okx.common import signed_crc32
-from hoga.runtime.books import BookShelf
 from tests.contract.samples import SAMPLES
 from tests.support.naive_okx import crc32
+from tests.support.shelf import OpenShelf
 
 SPOT, SWAP = registry.get("okx_spot"), registry.get("okx_swap")
 BOTH = pytest.mark.parametrize("exchange", [SPOT, SWAP], ids=["spot", "swap"])
@@ -131,7 +131,7 @@ def test_ids_are_passed_on_as_they_are() -> None:
 
 
 def test_the_documented_chain_is_one_live_book() -> None:
-    shelf = BookShelf(SPOT, KeeperRules())
+    shelf = OpenShelf(SPOT, BookRules())
     chain = [
         frame(-1, 10, action="snapshot", bids=[["1", "1", "0", "1"]], asks=[["9", "1", "0", "1"]]),
         frame(10, 15, bids=[["2", "1", "0", "1"]]),
@@ -142,18 +142,18 @@ def test_the_documented_chain_is_one_live_book() -> None:
     for second, one in enumerate(chain):
         stamp = Stamp(second * 10**9, 1787612486207 * 10**6)
         shelf.frame("BTC-USDT", "BTC-USDT", one, "link", stamp)
-        assert shelf.keepers["BTC-USDT"].state is State.LIVE
-    keeper = shelf.keepers["BTC-USDT"]
+        assert shelf.builders["BTC-USDT"].state is State.LIVE
+    keeper = shelf.builders["BTC-USDT"]
     assert keeper.book.texts(5) == ([("3", "1"), ("2", "1")], [("9", "1")])
     counters = keeper.counters
     assert (keeper.sequence, counters.gaps, counters.reversals, counters.rejected) == (5, 0, 0, 0)
 
 
 def test_a_missing_frame_is_a_gap() -> None:
-    shelf = BookShelf(SPOT, KeeperRules())
+    shelf = OpenShelf(SPOT, BookRules())
     for one in (frame(-1, 10, action="snapshot", bids=[["1", "1"]], asks=[["9", "1"]]), frame(15, 20)):
         shelf.frame("BTC-USDT", "BTC-USDT", one, "link", Stamp(10**9, 1787612486207 * 10**6))
-    assert (shelf.keepers["BTC-USDT"].state, shelf.keepers["BTC-USDT"].counters.gaps) == (State.GAPPED, 1)
+    assert (shelf.builders["BTC-USDT"].state, shelf.builders["BTC-USDT"].counters.gaps) == (State.GAPPED, 1)
 
 
 def test_levels_keep_their_texts_and_lose_what_stands_behind() -> None:

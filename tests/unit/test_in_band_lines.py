@@ -6,7 +6,8 @@ import pytest
 
 from hoga.domain.actions import FactKind, Publish
 from hoga.domain.types import State
-from tests.support.lines import at, delta, snapshot, step
+from tests.support.driver import at
+from tests.support.lines import delta, snapshot, step
 from tests.unit.test_in_band import Lines
 
 
@@ -25,8 +26,7 @@ class TestTwoLines:
             lines = two()
             lines.send("a", step(101, "6"))
             published = []
-            lines.keeper.live_links = {other}
-            published += lines.keeper.link_moved(at(lines.ms))
+            published += lines.keeper.report({other}, at(lines.ms))
             lines.send("b", step(101, "6"))
             lines.send(other, step(102, "7"))
             lines.wait(20_000)
@@ -78,17 +78,29 @@ class TestTwoLines:
         assert lines.false_alarms() == []
         assert lines.facts.count(FactKind.RENUMBERED) == 1
 
-    def test_a_line_whose_crossing_was_lost_is_asked_for_a_snapshot_and_disturbs_nothing(self) -> None:
+    def test_a_line_whose_crossing_was_lost_is_found_by_its_steps_and_disturbs_nothing(self) -> None:
+        """It went backwards without saying so: nobody knows where it stands, until it brings what the other brought."""
         lines = two(1000)
         lines.send("a", snapshot(1, "3"), step(2))
-        lines.send("b", step(2), step(3))
+        lines.send("b", step(2))
         assert lines.state is State.LIVE
         lines.send("a", step(3), step(4))
-        lines.wait(3100)
-        assert lines.asked == ["b"]
-        lines.send("b", snapshot(4, "5"))
+        lines.send("b", step(3), step(4))
         lines.moved("b")
         lines.send("b", step(5, "8"))
+        lines.wait(20_000)
+        assert (lines.state, lines.best, lines.asked) == (State.LIVE, ("99", "8"), [])
+        assert lines.false_alarms() == []
+
+    def test_one_that_goes_backwards_into_what_the_other_does_not_know_is_asked_for_a_snapshot(self) -> None:
+        lines = two(1000)
+        lines.send("b", delta(500, 501, [("99", "6")]))
+        lines.send("a", step(1001), step(1002))
+        lines.wait(1500)
+        assert (lines.state, lines.asked) == (State.LIVE, ["b"])
+        lines.send("b", snapshot(1002))
+        lines.moved("b")
+        lines.send("b", step(1003, "8"))
         assert (lines.state, lines.best) == (State.LIVE, ("99", "8"))
         assert lines.false_alarms() == []
 
@@ -107,16 +119,15 @@ class TestTwoLines:
         lines.send("a", snapshot(1, "3"))
         lines.send("b", step(1001))
         lines.moved("b")
-        lines.wait(2100)
-        assert lines.asked == [""]
-        lines.wait(1100)
         assert lines.state is State.STALE
+        lines.wait(2100)
+        assert (lines.state, lines.asked) == (State.STALE, ["b"])
 
     def test_a_resynced_book_heals_though_another_line_crossed_meanwhile(self) -> None:
         """The line that crossed while there was no book must not reverse whatever a snapshot brings."""
         lines = two(1000)
         lines.send("a", step(1003), step(1002))
-        assert lines.state is State.SYNCING
+        assert lines.state is State.LIVE, "the other line is sound"
         lines.send("b", snapshot(1000), delta(1000, 7))
         lines.send("a", delta(1003, 7), step(8), step(9))
         for _ in range(3):
@@ -127,26 +138,38 @@ class TestTwoLines:
         lines.send("a", step(12, "8"))
         assert (lines.state, lines.best) == (State.LIVE, ("99", "8"))
 
-    def test_a_gap_is_healed_by_a_snapshot_over_the_slower_line(self) -> None:
-        """It is behind the book, but what came since the gap leads on from it."""
+    def test_a_gap_is_filled_by_a_snapshot_over_the_slower_line_before_it_is_one(self) -> None:
+        """It lies beyond what is missing, and what came since leads on from it."""
         lines = two()
         lines.send("a", step(103), step(104), step(105, "8"))
-        assert (lines.state, lines.keeper.missing) == (State.GAPPED, 2)
+        assert (lines.state, lines.keeper.sequence, lines.asked) == (State.LIVE, 100, [])
         lines.send("b", snapshot(103))
+        lines.send("b", step(104))
         assert (lines.state, lines.keeper.sequence, lines.best) == (State.LIVE, 105, ("99", "8"))
         lines.send("a", step(106))
-        lines.send("b", step(104), step(105, "8"), step(106), step(107))
-        assert lines.state is State.LIVE
+        lines.send("b", step(105, "8"), step(106), step(107))
+        lines.wait(5000)
+        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 107)
+        assert (lines.false_alarms(), lines.asked) == ([], [])
+
+    def test_one_that_has_gone_over_it_is_healed_once_the_steps_of_both_are_seen_to_be_the_same(self) -> None:
+        lines = Lines("a", "b")
+        lines.send("a", snapshot(100), step(103), step(104), step(105, "8"))
+        assert (lines.state, lines.keeper.missing, lines.asked) == (State.GAPPED, 2, ["a"])
+        lines.send("b", snapshot(103))
+        assert lines.state is State.GAPPED
+        lines.send("b", step(104), step(105, "8"))
+        assert (lines.state, lines.keeper.sequence, lines.keeper.missing) == (State.LIVE, 105, 0)
         assert lines.facts.count(FactKind.GAP) == 1
 
-    def test_one_that_is_older_than_the_gap_heals_nothing_and_is_asked_for_again_soon(self) -> None:
-        lines = two()
-        lines.send("a", step(103), step(104))
+    def test_one_that_is_older_than_the_gap_heals_nothing(self) -> None:
+        lines = Lines("a", "b")
+        lines.send("a", snapshot(100), step(103), step(104))
         lines.send("b", snapshot(101))
         assert lines.state is State.GAPPED
-        lines.wait(1500)
-        assert lines.asked == ["", ""]
-        lines.send("b", snapshot(103))
+        lines.wait(2100)
+        assert (lines.state, lines.asked) == (State.GAPPED, ["a", "a"])
+        lines.send("a", snapshot(104))
         assert lines.state is State.LIVE
 
     def test_a_quiet_book_is_proven_by_a_snapshot_over_either_line(self) -> None:
@@ -158,17 +181,29 @@ class TestTwoLines:
             lines.send(link, snapshot(100, "5"))
             assert lines.state is State.LIVE
 
-    def test_a_line_that_takes_over_and_brings_nothing_is_asked_and_not_believed_for_long(self) -> None:
+    def test_a_line_that_takes_over_and_has_brought_nothing_proves_nothing_and_is_asked(self) -> None:
         lines = Lines("a", "b")
         lines.send("a", snapshot(100))
         lines.moved("b")
-        assert lines.state is State.LIVE, "no blink while the other may show itself"
-        lines.wait(2500)
-        assert lines.asked == [""]
-        lines.wait(1000)
         assert lines.state is State.STALE
+        lines.wait(2100)
+        assert lines.asked == ["b"]
         lines.send("b", snapshot(100))
         assert lines.state is State.LIVE
+
+    def test_one_that_is_a_few_steps_behind_has_a_moment_to_come_up(self) -> None:
+        for planned, until_ms in ((True, 3000), (False, 1500)):
+            lines = two()
+            lines.send("a", step(101))
+            lines.moved("b", planned=planned)
+            lines.wait(until_ms - 100)
+            assert (lines.state, lines.keeper.sequence) == (State.LIVE, 101)
+            lines.wait(100)
+            assert lines.state is State.STALE
+            lines.wait(2100)
+            assert set(lines.asked) == {"b"}
+            lines.send("b", step(101), step(102, "8"))
+            assert (lines.state, lines.best) == (State.LIVE, ("99", "8"))
 
     def test_a_line_that_is_late_by_seconds_is_no_other_count(self) -> None:
         lines = two()
@@ -194,15 +229,24 @@ class TestTwoLines:
         lines.send("a", step(1001), snapshot(5))
         lines.send("b", step(1001), snapshot(5), step(6))
         lines.up("a", "b")
-        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 6)
+        lines.send("b", step(7))
+        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 7)
         assert lines.false_alarms() == []
 
-    def test_but_it_is_where_the_other_line_brings_nothing_for_a_second(self) -> None:
+    def test_but_the_book_is_not_current_where_the_other_line_brings_nothing_for_a_second(self) -> None:
         lines = two()
         lines.moved("b", "a2")
-        lines.send("a2", step(103), ms=10)
-        lines.send("a2", step(104), ms=1200)
-        assert lines.state is State.GAPPED
+        lines.send("a2", step(103))
+        lines.wait(900)
+        assert lines.state is State.LIVE
+        lines.wait(200)
+        assert lines.state is State.STALE
+        lines.send("b", step(101))
+        assert lines.state is State.LIVE
+        lines.send("b", step(102), step(103))
+        lines.send("a2", step(104))
+        assert (lines.state, lines.keeper.sequence) == (State.LIVE, 104)
+        assert lines.false_alarms() == []
 
     def test_nor_while_the_slower_line_leads_the_book_on(self) -> None:
         lines = two()
@@ -230,7 +274,7 @@ class TestTwoLines:
         lines = Lines("a", "b")
         lines.send("a", step(101, "6"))
         lines.send("b", snapshot(100, "1"))
-        assert (lines.state, lines.best) == (State.LIVE, ("99", "6"))
+        assert (lines.state, lines.best) == (State.LIVE, ("99", "1")), "nobody knows yet whether both count the same"
         lines.send("b", step(101, "7"))
         assert (lines.state, FactKind.DISAGREEMENT in lines.facts) == (State.SYNCING, True)
 
@@ -239,7 +283,9 @@ class TestTwoLines:
         lines.send("a", step(101, "6"))
         lines.send("b", step(101, "7"))
         assert FactKind.DISAGREEMENT in lines.facts
-        assert (lines.state, lines.asked) == (State.SYNCING, [""])
+        assert (lines.state, lines.asked) == (State.SYNCING, ["b"])
+        lines.wait(1100)
+        assert lines.asked == ["b", "a"]
         lines.send("b", snapshot(101, "7"))
         assert (lines.state, lines.best) == (State.LIVE, ("99", "7"))
 
@@ -266,8 +312,9 @@ class TestTwoLines:
     def test_what_the_faster_line_brought_is_applied_to_the_snapshot_of_the_slower_one(self) -> None:
         lines = Lines("a", "b")
         lines.send("a", step(101, "6"), step(102, "7"))
-        lines.send("b", snapshot(101, "6"))
-        assert (lines.state, lines.keeper.sequence, lines.best) == (State.LIVE, 102, ("99", "7"))
+        lines.send("b", snapshot(101, "6"), step(102, "7"))
+        lines.send("a", step(103, "8"))
+        assert (lines.state, lines.keeper.sequence, lines.best) == (State.LIVE, 103, ("99", "8"))
 
     def test_but_not_what_is_of_an_earlier_count(self) -> None:
         lines = Lines("a")
@@ -287,16 +334,15 @@ class TestTwoLines:
         lines = Lines("a")
         lines.send("a", snapshot(1000), delta(1000, 7, [("99", "3")]))
         lines.moved("a", "b")
-        lines.send("b", snapshot(1000, "1"), step(1001, "2"))
+        lines.send("b", snapshot(999, "1"), step(1000, "2"))
         assert (lines.state, lines.best) == (State.LIVE, ("99", "3"))
-        lines.send("b", delta(1001, 7, [("99", "3")]))
+        lines.send("b", delta(1000, 7, [("99", "3")]))
         lines.send("a", step(8, "4"))
         lines.wait(3500)
-        assert lines.asked == ["b"], "nobody knows where it stands"
-        lines.send("b", snapshot(8, "4"))
+        lines.send("b", step(8, "4"))
         lines.moved("b")
         lines.send("b", step(9, "5"))
-        assert (lines.state, lines.best) == (State.LIVE, ("99", "5"))
+        assert (lines.state, lines.best, lines.asked) == (State.LIVE, ("99", "5"), [])
         assert lines.false_alarms() == []
 
     def test_a_fresh_line_that_is_ahead_is_in_step_as_soon_as_the_other_gets_there(self) -> None:
@@ -338,15 +384,19 @@ class TestTwoLines:
         lines.up("b")
         lines.send("old", snapshot(10))
         assert lines.state is State.STALE
-        lines.wait(1000)
-        assert lines.asked == [""]
+        lines.wait(1900)
+        assert lines.asked == []
+        lines.wait(200)
+        assert lines.asked == ["b"]
 
-    def test_a_late_snapshot_of_a_dead_link_is_not_live(self) -> None:
-        lines = two()
-        lines.send("a", step(104), step(103))
+    def test_what_came_over_a_link_is_not_live_without_it(self) -> None:
+        lines = Lines("a")
+        lines.send("a", snapshot(103), step(105), step(104))
         assert lines.state is State.SYNCING
+        lines.moved("a", "b")
+        lines.send("a", snapshot(105))
+        assert lines.state is State.LIVE
         lines.moved("b")
-        lines.send("a", snapshot(104))
         assert lines.state is State.STALE
-        lines.send("b", snapshot(105))
+        lines.send("b", snapshot(106))
         assert lines.state is State.LIVE

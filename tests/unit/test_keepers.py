@@ -6,10 +6,10 @@ import pytest
 
 from hoga.domain.actions import FactKind, RequestSnapshot
 from hoga.domain.errors import FrameError
-from hoga.domain.joined import JoinedKeeper
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import GapPolicy, Stamp, State, Update
-from tests.support.lines import at, kinds
+from tests.support.driver import Driver, at, rest
+from tests.support.lines import kinds
 
 BIDS, ASKS = [("99", "1"), ("98", "2")], [("101", "1"), ("102", "2")]
 
@@ -22,9 +22,9 @@ def snapshot(seq: int, bids=BIDS, asks=ASKS) -> Update:
     return Update("X", True, list(bids), list(asks), seq=seq)
 
 
-def live(**rules) -> JoinedKeeper:
-    keeper = JoinedKeeper(KeeperRules(**rules))
-    keeper.open(at(0))
+def live(**rules) -> Driver:
+    keeper = rest(BookRules(**rules))
+    keeper.open("a", at(0))
     keeper.receive(delta(9, 10), "a", at(1))
     keeper.snapshot(snapshot(10), 0, at(2))
     assert keeper.state is State.LIVE
@@ -32,13 +32,11 @@ def live(**rules) -> JoinedKeeper:
 
 
 def lose_link(keeper) -> None:
-    keeper.live_links = set()
-    keeper.link_down("the link is down", at(3))
+    keeper.report(set(), at(3))
 
 
 def regain_link(keeper):
-    keeper.live_links = {"b"}
-    return keeper.link_up(at(4))
+    return keeper.report({"b"}, at(4))
 
 
 def asks_for_snapshot(actions) -> bool:
@@ -47,19 +45,19 @@ def asks_for_snapshot(actions) -> bool:
 
 class TestJoin:
     def test_a_snapshot_is_asked_for_when_there_is_a_delta_to_join_it_to(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        assert not asks_for_snapshot(keeper.open(at(0)) + keeper.tick(at(100)))
+        keeper = rest(BookRules())
+        assert not asks_for_snapshot(keeper.open("a", at(0)) + keeper.tick(at(100)))
         assert asks_for_snapshot(keeper.receive(delta(9, 10), "a", at(101)))
         assert not asks_for_snapshot(keeper.receive(delta(10, 11), "a", at(102)) + keeper.tick(at(600)))
 
     def test_a_quiet_market_is_not_waited_for(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         assert [ms for ms in range(0, 1_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))] == [500]
 
     def test_a_snapshot_that_nothing_proves_is_shown_but_not_live(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         assert keeper.state is State.SYNCING
         assert keeper.book.texts(1)[0] == [("99", "1")]
@@ -68,8 +66,8 @@ class TestJoin:
         assert keeper.book.texts(1)[0] == [("99", "5")]
 
     def test_a_quiet_book_is_confirmed_by_a_second_equal_snapshot_and_not_too_soon(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         keeper.snapshot(snapshot(10), 0, at(100))
         assert keeper.state is State.SYNCING
@@ -78,15 +76,15 @@ class TestJoin:
         assert keeper.state is State.LIVE
 
     def test_a_different_second_snapshot_proves_nothing(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.snapshot(snapshot(10), 0, at(1))
         keeper.snapshot(snapshot(11), 0, at(11_200))
         assert keeper.state is State.SYNCING
 
     def test_a_snapshot_older_than_the_first_delta_is_asked_for_again(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(20, 21), "a", at(1))
         keeper.snapshot(snapshot(15), 0, at(2))
         assert keeper.state is State.SYNCING
@@ -97,8 +95,8 @@ class TestJoin:
 
     def test_futures_ids_between_two_events_belong_to_other_symbols(self) -> None:
         """lid lies after pu and before U of the next event: the snapshot holds everything up to pu."""
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(100, 150), "a", at(1))
         keeper.snapshot(snapshot(160), 0, at(2))
         keeper.receive(delta(150, 190, [("99", "7")]), "a", at(3))
@@ -106,8 +104,8 @@ class TestJoin:
         assert keeper.sequence == 190
 
     def test_a_snapshot_ahead_of_the_stream_holds_what_is_on_its_way(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         keeper.snapshot(snapshot(12), 0, at(2))
         assert keeper.state is State.LIVE
@@ -128,9 +126,10 @@ class TestJoin:
     def test_a_stream_that_only_brings_old_ids_is_another_count(self) -> None:
         keeper = live()
         keeper.receive(delta(10, 1000), "a", at(3))
+        keeper.open("b", at(3))
         facts = []
         for n in range(50):
-            facts += kinds(keeper.receive(delta(n, n + 1), "b", at(100 * n)))
+            facts += kinds(keeper.receive(delta(n, n + 1), "b", at(100 * n)) + keeper.tick(at(100 * n)))
         assert FactKind.REVERSAL in facts
         assert keeper.state is State.SYNCING
         keeper.snapshot(snapshot(49), 0, at(5000))
@@ -140,25 +139,26 @@ class TestJoin:
     @pytest.mark.parametrize(("sent_ms", "late"), [(-10_000, True), (1, False)])
     def test_a_line_in_step_with_only_older_ids_is_late_unless_they_were_sent_later(self, sent_ms, late) -> None:
         keeper = live()
-        keeper.live_links = {"a", "b"}
+        keeper.report({"a", "b"}, at(0))
         for link in ("b", "a"):  # both are in step
-            keeper.receive(delta(10, 1_000, time_ms=1_000), link, at(3))
-        keeper.receive(delta(1_001, 1_002, time_ms=1_001), "a", at(4))  # an id is lost, and "a" heals and leads
-        keeper.snapshot(snapshot(1_002), 0, at(5))
-        assert keeper.state is State.LIVE
-        for ms in range(1_000, 5_000, 100):  # then it is silent
-            keeper.receive(delta(ms // 100, ms // 100 + 1, time_ms=ms + sent_ms + 1_000), "b", at(ms))
-        assert (keeper.state is State.LIVE) is late
+            keeper.receive(delta(10, 11, [("99", "3")], time_ms=1_000), link, at(3))
+        keeper.receive(delta(11, 1_000, time_ms=1_000), "a", at(4))  # "a" leads, then it is silent
+        facts = []
+        for ms in range(1_100, 6_000, 100):
+            facts += keeper.receive(delta(ms // 100, ms // 100 + 1, time_ms=ms + sent_ms + 1_000), "b", at(ms))
+            facts += keeper.tick(at(ms))
+        assert (keeper.state, keeper.sequence) == (State.LIVE, 1_000 if late else 60)
+        assert (FactKind.RENUMBERED in kinds(facts)) is not late
 
     def test_an_unanswered_request_is_repeated_less_and_less_often(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         asked = [ms for ms in range(0, 200_000, 100) if asks_for_snapshot(keeper.tick(at(ms)))]
         assert asked == [500, 5_500, 15_500, 35_500, 75_500, 135_500, 195_500]
 
     def test_a_buffer_that_overflows_forgets_its_oldest_and_refuses_what_it_cannot_bridge(self) -> None:
-        keeper = JoinedKeeper(KeeperRules(buffer_updates=3))
-        keeper.open(at(0))
+        keeper = rest(BookRules(buffer_updates=3))
+        keeper.open("a", at(0))
         for seq in range(10, 20):
             keeper.receive(delta(seq - 1, seq), "a", at(seq))
         keeper.snapshot(snapshot(12), 0, at(30))
@@ -168,8 +168,8 @@ class TestJoin:
         assert keeper.sequence == 19
 
     def test_deltas_too_old_for_any_snapshot_to_come_are_forgotten(self) -> None:
-        keeper = JoinedKeeper(KeeperRules(buffer_age_ns=10_000_000_000))
-        keeper.open(at(0))
+        keeper = rest(BookRules(buffer_age_ns=10_000_000_000))
+        keeper.open("a", at(0))
         for second in range(60):
             keeper.receive(delta(second + 9, second + 10), "a", at(1000 * second))
         keeper.snapshot(snapshot(50), 0, at(60_000))
@@ -187,7 +187,7 @@ class TestPolicies:
         assert keeper.missing == 5
         assert keeper.book.texts(1)[0] == [("99", "3")]
         assert asks_for_snapshot(actions)
-        keeper.snapshot(snapshot(16), 0, at(4))
+        keeper.snapshot(snapshot(16, [("99", "3"), ("98", "2")]), 0, at(4))
         assert keeper.state is State.LIVE
 
     def test_ignore_is_flagged_and_never_healed(self) -> None:
@@ -203,7 +203,7 @@ class TestPolicies:
         assert keeper.state is State.SYNCING
         assert keeper.book.texts(10) == before
         assert keeper.receive(delta(16, 17, [("99", "4")]), "a", at(4)) == []
-        keeper.snapshot(snapshot(16), 0, at(5))
+        keeper.snapshot(snapshot(16, [("99", "3"), ("98", "2")]), 0, at(5))
         assert keeper.state is State.LIVE
         assert keeper.book.texts(1)[0] == [("99", "4")]
 
@@ -265,17 +265,18 @@ class TestStaleness:
         keeper.receive(delta(30, 31), "b", at(5))
         assert keeper.state is State.GAPPED
 
-    def test_a_late_frame_of_the_dead_link_proves_nothing(self) -> None:
+    def test_a_frame_over_a_link_that_is_not_open_proves_nothing_until_it_is(self) -> None:
         keeper = live()
         lose_link(keeper)
         keeper.receive(delta(10, 11), "a", at(4))
         assert keeper.state is State.STALE
         regain_link(keeper)
-        assert keeper.state is State.STALE
         keeper.receive(delta(11, 12), "a", at(6))
         assert keeper.state is State.STALE
-        keeper.receive(delta(12, 13), "b", at(7))
-        assert keeper.state is State.LIVE
+        keeper.open("a", at(7))
+        assert keeper.state is State.STALE
+        keeper.receive(delta(12, 13), "a", at(8))
+        assert (keeper.state, keeper.sequence) == (State.LIVE, 13)
 
     def test_a_frame_of_the_new_link_counts_though_its_report_comes_later(self) -> None:
         keeper = live()
@@ -334,28 +335,27 @@ class TestStaleness:
 
     def test_a_planned_takeover_is_no_gap_though_the_new_link_is_faster(self) -> None:
         keeper = live()
-        keeper.live_links = {"a2"}
-        keeper.link_moved(at(3))
+        keeper.open("a2", at(3))
         keeper.receive(delta(12, 13), "a2", at(4))
         assert keeper.state is State.LIVE
         for prev in (10, 11, 12, 13):
             keeper.receive(delta(prev, prev + 1), "a", at(5))
+        keeper.close("a", at(6), planned=True)
+        keeper.receive(delta(13, 14), "a2", at(6))
         keeper.receive(delta(14, 15), "a2", at(6))
         assert (keeper.state, keeper.sequence, keeper.counters.gaps) == (State.LIVE, 15, 0)
 
     def test_nor_is_it_while_a_snapshot_is_awaited(self) -> None:
         """What the old link still brings leads on to where the new one begins."""
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.live_links = {"a"}
-        keeper.link_up(at(0))
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10), "a", at(1))
-        keeper.live_links = {"a2"}
-        keeper.link_moved(at(2))
+        keeper.open("a2", at(2))
         for prev in (10, 11):
             keeper.receive(delta(prev, prev + 1), "a", at(3))
         keeper.receive(delta(12, 13, [("99", "7")]), "a2", at(4))
         keeper.snapshot(snapshot(10), 0, at(5))
+        keeper.close("a", at(6), planned=True)
         assert (keeper.state, keeper.sequence, keeper.counters.gaps) == (State.LIVE, 13, 0)
 
     def test_halting_is_stronger_and_resumes(self) -> None:
@@ -377,8 +377,8 @@ class TestTwoLines:
         assert (keeper.state, keeper.counters.disagreements) == (State.SYNCING, 1)
 
     def test_so_is_what_was_kept_for_the_snapshot(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10, [("99", "7")]), "a", at(1))
         keeper.snapshot(snapshot(9), 0, at(2))
         assert (keeper.state, keeper.sequence) == (State.LIVE, 10)
@@ -386,8 +386,8 @@ class TestTwoLines:
         assert keeper.state is State.SYNCING
 
     def test_and_what_comes_while_a_snapshot_is_awaited(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10, [("99", "7")]), "a", at(1))
         assert FactKind.DISAGREEMENT in kinds(keeper.receive(delta(9, 10, [("99", "8")]), "b", at(2)))
         keeper.receive(delta(10, 11), "a", at(3))
@@ -404,10 +404,10 @@ class TestTwoLines:
 
     def test_an_id_that_a_faster_link_brought_before_its_turn_is_compared_when_its_turn_comes(self) -> None:
         keeper = live()
-        keeper.live_links = {"a", "b"}
+        keeper.report({"a", "b"}, at(0))
         keeper.receive(delta(9, 10), "b", at(3))
         keeper.audit(at(4))
-        keeper.live_links = {"a", "b2"}
+        keeper.report({"a", "b2"}, at(0))
         keeper.receive(delta(11, 12, [("99", "7")]), "b2", at(5))
         keeper.receive(delta(10, 11), "a", at(6))
         assert FactKind.DISAGREEMENT in kinds(keeper.receive(delta(11, 12, [("99", "8")]), "a", at(7)))
@@ -415,8 +415,8 @@ class TestTwoLines:
 
 class TestRecentre:
     def test_when_few_proven_levels_are_left_a_snapshot_is_asked_for_and_the_book_stays_live(self) -> None:
-        keeper = JoinedKeeper(KeeperRules(depth=2))
-        keeper.open(at(0))
+        keeper = rest(BookRules(depth=2))
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         bids = [(str(100 - n), "1") for n in range(5)]
         asks = [(str(101 + n), "1") for n in range(5)]
@@ -436,7 +436,7 @@ class TestRecentre:
 class TestRejection:
     def test_a_rejected_frame_marks_the_book_and_asks_for_a_snapshot(self) -> None:
         keeper = live()
-        keeper.reject(FrameError("json", "broken"), at(3))
+        keeper.reject(FrameError("json", "broken"), "a", at(3))
         assert keeper.state is State.GAPPED
         assert asks_for_snapshot(keeper.receive(delta(11, 12), "a", at(4)))
         keeper.snapshot(snapshot(12), 0, at(5))
@@ -454,8 +454,8 @@ class TestRejection:
         assert keeper.state is State.LIVE
 
     def test_a_crossed_snapshot_is_not_joined(self) -> None:
-        keeper = JoinedKeeper(KeeperRules())
-        keeper.open(at(0))
+        keeper = rest(BookRules())
+        keeper.open("a", at(0))
         keeper.receive(delta(9, 10), "a", at(1))
         keeper.snapshot(snapshot(10, [("105", "1")], ASKS), 0, at(2))
         assert keeper.state is State.SYNCING
@@ -471,7 +471,6 @@ class TestTime:
             update = delta(10 + n, 11 + n, time_ms=1_700_000_000_000 + offset_ms)
             facts += kinds(keeper.receive(update, "a", now))
         assert facts == [FactKind.TIME_REVERSAL, FactKind.TIME_FUTURE]
-        assert (keeper.times.backwards, keeper.times.future, keeper.times.late) == (4, 2, 0)
         assert keeper.state is State.LIVE
 
     def test_a_second_line_that_is_later_is_no_reversal_of_time(self) -> None:
@@ -483,4 +482,3 @@ class TestTime:
                 update = delta(10 + n, 11 + n, time_ms=1_700_000_000_000 + offset_ms)
                 facts += kinds(keeper.receive(update, link, now))
         assert facts == [FactKind.TIME_LATE]
-        assert keeper.times.backwards == 0

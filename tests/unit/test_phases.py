@@ -291,5 +291,5 @@ def test_a_recording_tells_phases_too(tmp_path: Path) -> None:
     ):
         path = tmp_path / f"{len(states)}.jsonl"
         path.write_text("\n".join([opened, *(record("recv", message) for message in messages)]))
-        states.append(replay(path).shelf.keepers["A-USDT"].state)
+        states.append(replay(path).shelf.builders["A-USDT"].state)
     assert states == [State.LIVE, State.HALTED, State.HALTED, State.LIVE]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from zlib import crc32
 
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import Stamp, State
 from hoga.exchanges import registry
-from hoga.runtime.books import BookShelf
+from tests.support.shelf import OpenShelf
 
 AT = Stamp(1_746_523_046 * 10**9, 1_746_523_046 * 10**9)
 
@@ -24,10 +24,10 @@ def test_a_kraken_snapshot_may_come_without_a_time() -> None:
         kraken("snapshot", bid, ask, crc32(b"1030200" + b"101050")),
         kraken("update", "", better, crc32(b"1020100" + b"1030200" + b"101050"), ',"timestamp":"2025-05-06T09:17:26Z"'),
     ]
-    shelf = BookShelf(registry.get("kraken"), KeeperRules())
+    shelf = OpenShelf(registry.get("kraken"), BookRules())
     for frame in frames:
         shelf.frame("ETH/USD", "ETH/USD", frame, "a", AT)
-    keeper = shelf.keepers["ETH/USD"]
+    keeper = shelf.builders["ETH/USD"]
     assert (keeper.state, keeper.counters.checksum_ok, keeper.counters.checksum_bad) == (State.LIVE, 2, 0)
     assert keeper.book.texts(9) == ([("10.1", "0.5")], [("10.2", "1"), ("10.3", "2")])
 

@@ -33,8 +33,8 @@ def exact(side: Any) -> Levels:
 def check(run: Replay, truth: dict[str, Truth]) -> None:
     """Every level of every book, and nothing that was ever in doubt."""
     assert (run.unknown, run.troubles, run.damage) == (0, [], "")
-    assert set(run.shelf.keepers) == set(truth)
-    for native, keeper in run.shelf.keepers.items():
+    assert set(run.shelf.builders) == set(truth)
+    for native, keeper in run.shelf.builders.items():
         counters = keeper.counters
         assert keeper.state is State.LIVE, (native, keeper.state, keeper.reason)
         assert (counters.gaps, counters.reversals, counters.crossed, counters.rejected) == (0, 0, 0, 0), native
@@ -52,8 +52,8 @@ def test_every_exchange_replays_to_the_truth_at_every_level(code: str, seed: int
     run, truth = played(code, tmp_path, seconds=10.0, seed=seed, symbols=10)
     assert len(truth) == 10
     check(run, truth)
-    applied = sum(keeper.counters.applied for keeper in run.shelf.keepers.values())
-    repeats = sum(keeper.counters.repeated for keeper in run.shelf.keepers.values())
+    applied = sum(keeper.counters.applied for keeper in run.shelf.builders.values())
+    repeats = sum(keeper.counters.repeated for keeper in run.shelf.builders.values())
     assert applied + repeats > 1000
     assert len(run.symbols.by_native) == 10, "the instrument list stands at the beginning"
 
@@ -79,7 +79,7 @@ def test_a_link_that_is_cut_is_opened_again_and_the_books_are_right(code: str, t
     records, truth = simtape.record(code, seconds=10.0, seed=3, symbols=3, faults=faults)
     assert len([one for one in records if one["kind"] == "connect"]) == 2
     run = replay(simtape.write(tmp_path / "t.jsonl", records), registry.get(code))
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         assert keeper.state is State.LIVE, (native, keeper.reason)
         bids, asks = keeper.book.texts(WHOLE)
         assert (exact(bids), exact(asks)) == (exact(truth[native]["bids"]), exact(truth[native]["asks"])), native

@@ -115,7 +115,7 @@ def test_a_stream_whose_tick_changes_replays_to_the_truth_at_every_level(code: s
     records, truth = simtape.record(code, seconds=10.0, seed=5, symbols=3, faults=faults)
     run = replay(simtape.write(tmp_path / "t.jsonl", records), registry.get(code))
     assert (run.unknown, run.troubles, run.damage) == (0, [], "")
-    for native, keeper in run.shelf.keepers.items():
+    for native, keeper in run.shelf.builders.items():
         counters = keeper.counters
         assert keeper.state is State.LIVE, (native, keeper.reason)
         assert (counters.gaps, counters.reversals, counters.crossed, counters.rejected) == (0, 0, 0, 0)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.rules import BookRules
 from hoga.domain.types import State
 from hoga.exchanges.registry import EXCHANGES
-from hoga.runtime.books import make_keeper
+from hoga.runtime.books import make_builder
 from hoga.runtime.config import load_settings
 from hoga.runtime.health import HealthBoard
 from hoga.runtime.service import ServiceContext
@@ -192,10 +192,10 @@ async def test_a_clock_that_ran_ahead_does_not_freeze_the_book(make) -> None:
     world.link()
     world.raw(upbit(100, 110, NOW_MS + 3_600_000))
     await world.settle()
-    keeper = world.validator.desks["upbit"].entries["BTC-KRW"].keeper
+    keeper = world.validator.desks["upbit"].entries["BTC-KRW"].builder
     world.raw(upbit(101, 111, NOW_MS))
     await world.settle()
-    keeper._moved_ns -= 2_000_000_000  # two seconds pass
+    keeper.ledger.arbiter.front.moved_ns -= 2_000_000_000  # two seconds pass
     world.raw(upbit(102, 112, NOW_MS + 100))
     await world.settle()
     assert books.levels(world.newest())[0] == [("102", "1")]
@@ -267,17 +267,17 @@ async def test_frames_lost_on_the_bus_are_counted_and_announced_once_and_repeate
         world.raw(upbit(100, 101, NOW_MS + link_seq), link_seq=link_seq)
     await world.settle()
     assert [event.count for event in events if event.kind == pb.BookEvent.Kind.KIND_BUS_LOSS] == [2]
-    assert world.validator.desks["upbit"].entries["BTC-KRW"].keeper.counters.bus_lost == 2
+    assert world.validator.desks["upbit"].entries["BTC-KRW"].builder.counters.bus_lost == 2
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 30))))
 def test_every_lost_frame_of_a_link_is_counted_once_and_a_repeated_one_is_told(arrivals) -> None:
     exchange = EXCHANGES["upbit"]
-    entry = Entry(exchange, "BTC-KRW", make_keeper(exchange.traits, KeeperRules()), epoch=1)
+    entry = Entry(exchange, "BTC-KRW", make_builder(exchange.traits, BookRules()), epoch=1)
     heard: dict[str, list[int]] = {"a": [], "b": []}
     lost = {"a": 0, "b": 0}
     for link, number in arrivals:
-        found = entry.lost_before(link, number)
+        found = entry.builder.lost_before(link, number)
         assert (found < 0) == (number <= max(heard[link], default=0))
         if found >= 0:
             lost[link] += found

@@ -93,9 +93,9 @@ async def test_every_live_book_has_its_turn(audited: Audited) -> None:
     turns = []
     for _ in range(4):
         await audited.tick()
-        [symbol] = [symbol for symbol, entry in entries.items() if entry.keeper.auditing]
+        [symbol] = [symbol for symbol, entry in entries.items() if entry.builder.auditing]
         turns.append(symbol)
-        entries[symbol].keeper._stop_wanting()  # as if the answer had come
+        entries[symbol].builder.recovery._end(audited.world.ctx.now(), healed=True)  # as if the answer had come
     assert sorted(turns[:2]) == ["BTC-USDT", "ETH-USDT"]
     assert turns[2:] == turns[:2]
 

@@ -98,7 +98,7 @@ class TestConnectionNumbers:
                 world.raw(level2(number, "BTC-USD", "ETH-USD", size=str(number)), link_seq=seq, **kind)
         await world.settle()
         assert states(world) == (State.LIVE, State.LIVE)
-        keepers = world.validator.desks["coinbase"].shelf.keepers.values()
+        keepers = world.validator.desks["coinbase"].shelf.builders.values()
         assert [keeper.counters.gaps for keeper in keepers] == [0, 0]
 
     async def test_where_one_of_the_two_copies_is_lost_that_book_is_gapped(self, world) -> None:
@@ -113,7 +113,7 @@ class TestConnectionNumbers:
         await begun(world)
         world.raw(level2(4, "BTC-USD"), link_seq=3, **BTC)
         await world.settle()
-        keeper = world.validator.desks["coinbase"].entries["BTC-USD"].keeper
+        keeper = world.validator.desks["coinbase"].entries["BTC-USD"].builder
         assert (keeper.counters.gaps, keeper.missing, keeper.counters.bus_lost) == (1, 1, 1)
 
     async def test_a_number_from_the_past_is_not_read(self, world) -> None:
@@ -148,7 +148,7 @@ class TestFramesFromThePast:
         for seq, frame in ((1, frames[0]), (2, frames[1]), (3, frames[2]), (2, frames[1])):
             world.raw(frame, link_seq=seq, **KRAKEN)
         await world.settle()
-        keeper = world.validator.desks["kraken"].entries["BTC-USD"].keeper
+        keeper = world.validator.desks["kraken"].entries["BTC-USD"].builder
         assert world.state("BTC-USD") is State.LIVE
         assert keeper.book.texts(1)[0] == [("45283.5", "0.3")]
         world.raw(self.frame("update", "0.4"), link_seq=4, **KRAKEN)

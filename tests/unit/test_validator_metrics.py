@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY
 
-from hoga.domain.keeper import Counters
+from hoga.domain.rules import Counters
 from hoga.runtime.health import HealthBoard
 from services.validator.metrics import REPEATED_AGE_NS, Meters
 

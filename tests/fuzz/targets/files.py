@@ -77,13 +77,17 @@ def play_tape(data: bytes) -> Hashable:
         except TapeError as error:
             promises.encodable(str(error))
             return str(error).partition(path.name)[2][:20]
-    for keeper in run.shelf.keepers.values():
-        promises.keeper(keeper)
-        promises.message(keeper, 20)
+    for builder in run.shelf.builders.values():
+        promises.builder(builder)
+        promises.message(builder, 20)
     for trouble in run.troubles:
         promises.short(trouble)
     run.books()
-    return bool(run.damage), bool(run.unknown), tuple(sorted({keeper.state for keeper in run.shelf.keepers.values()}))
+    return (
+        bool(run.damage),
+        bool(run.unknown),
+        tuple(sorted({builder.state for builder in run.shelf.builders.values()})),
+    )
 
 
 class _file:  # noqa: N801 - reads as a function

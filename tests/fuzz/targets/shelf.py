@@ -1,8 +1,8 @@
-"""The whole path from bytes to books: route, BookShelf, keepers. A script of what a link and REST bring.
+"""The whole path from bytes to books: route, BookShelf, builders. A script of what a link and REST bring.
 
 A, B   a frame over the first or the second link        S   the body of a REST snapshot (of the market in turn)
-T      a second passes    d, u, m   the first link goes, comes, is replaced    H   halt or resume
-L      frames were lost on the bus    Q   an audit begins    O   the symbols are opened
+T      a second passes    d, u, m   the first link goes, comes, is settled    H   halt or resume
+L      frames were lost on the bus    Q   an audit begins    O   both links open
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from functools import cache, partial
 
-from hoga.domain.actions import Action, Note
+from hoga.domain.actions import Note
 from hoga.domain.errors import FrameError
-from hoga.domain.keeper import KeeperRules
+from hoga.domain.links import LinkEvent, LinkEventKind
+from hoga.domain.rules import BookRules
 from hoga.domain.types import GapPolicy, Stamp, State
 from hoga.exchanges import registry
 from hoga.exchanges.base import Exchange, RouteKind
@@ -42,7 +43,7 @@ def run(exchange: Exchange, data: bytes) -> Hashable:
     for what, payload in events:
         player.play(what, payload)
     player.finish()
-    states = sorted({keeper.state for keeper in player.shelf.keepers.values()})
+    states = sorted({builder.state for builder in player.shelf.builders.values()})
     return tuple(states), frozenset(player.met)
 
 
@@ -51,9 +52,8 @@ class Player:
 
     def __init__(self, exchange: Exchange, policy: GapPolicy) -> None:
         self.exchange = exchange
-        self.shelf = BookShelf(exchange, KeeperRules(gap_policy=policy, buffer_updates=100))
+        self.shelf = BookShelf(exchange, BookRules(gap_policy=policy, buffer_updates=100))
         self.natives = seeds.of(exchange.code).natives
-        self.live_links = {"A", "B"}
         self.mono_ns = START_NS
         self.asked = 0
         self.met: set[str] = set()
@@ -70,74 +70,74 @@ class Player:
         elif what == b"S":
             self.asked += 1
             native = self.natives[self.asked % len(self.natives)]
-            self._check(
-                native, self.shelf.snapshot(native, native, payload, self.exchange.traits.snapshot_depth, self.stamp)
-            )
+            self.shelf.snapshot(native, native, payload, self.exchange.traits.snapshot_depth, self.stamp)
+            self._check(native)
         elif what == b"T":
-            for native, actions in self.shelf.tick(self.stamp):
-                self._check(native, actions)
+            self.shelf.tick(self.stamp)
+            for native, _ in self.shelf.decided():
+                self._check(native)
         else:
             for native in self.natives:
                 self._happen(native, what)
 
     def finish(self) -> None:
-        for native, keeper in self.shelf.keepers.items():
-            promises.keeper(keeper)
-            promises.message(keeper, 20)
-            whole = promises.message(keeper, 0)
-            promise(whole.exchange_time_ns == keeper.exchange_time_ns, f"{native}: another time")
+        for native, builder in self.shelf.builders.items():
+            promises.builder(builder)
+            promises.message(builder, 20)
+            whole = promises.message(builder, 0)
+            promise(whole.exchange_time_ns == builder.exchange_time_ns, f"{native}: another time")
 
     def _frame(self, frame: bytes, link: str) -> None:
         route = self.exchange.strategy.route(frame)
-        readable, found = self.shelf.connection(frame, link, self.stamp)
-        for native, actions in found:
-            self._check(native, actions)
+        readable = self.shelf.connection(frame, link, self.stamp)
+        for native, _ in self.shelf.decided():
+            self._check(native)
         if not readable or route.kind is not RouteKind.BOOK:
             return
         for native in route.symbols:
             if native in self.natives:  # as ingest: what is not subscribed is a stray
-                self._check(native, self.shelf.frame(native, native, frame, link, self.stamp))
-                self._unread_is_not_live(native, frame)
+                self.shelf.frame(native, native, frame, link, self.stamp)
+                self._check(native)
+                self._unread_is_not_live(native, frame, link)
 
-    def _unread_is_not_live(self, native: str, frame: bytes) -> None:
+    def _unread_is_not_live(self, native: str, frame: bytes, link: str) -> None:
         """A book of which a frame could not be read is not LIVE, unless another link vouches for it."""
         try:
             unread = all(update.native_symbol != native for update in self.exchange.handler.parse(frame))
         except FrameError:
             unread = True
-        if unread and not self.exchange.traits.by_link:
-            promise(
-                self.shelf.keepers[native].state is not State.LIVE, "LIVE although its newest frame could not be read"
-            )
+        builder = self.shelf.builders[native]
+        front = builder.ledger.arbiter.front
+        if unread and front is not None and front.link == link:
+            promise(builder.state is not State.LIVE, "LIVE although its newest frame could not be read")
 
     def _happen(self, native: str, what: bytes) -> None:
-        keeper, stamp = self.shelf.keeper(native), self.stamp
-        keeper.live_links = self.live_links
+        builder, stamp = self.shelf.builder(native), self.stamp
         match what:
             case b"d":
-                self.live_links.discard("A")
-                actions = keeper.link_down("the link is down", stamp)
+                builder.on_link(LinkEvent(LinkEventKind.CLOSED, "A", reason="the link is down"), stamp)
             case b"u":
-                self.live_links.add("A")
-                actions = keeper.link_up(stamp)
+                builder.on_link(LinkEvent(LinkEventKind.OPENED, "A"), stamp)
             case b"m":
-                actions = keeper.link_moved(stamp)
+                builder.on_link(LinkEvent(LinkEventKind.SETTLED, "A"), stamp)
             case b"H":
-                actions = keeper.halt("" if keeper.halt_reason else "halted")
+                builder.halt("" if builder.ledger.status.halt else "halted", matching=bool(self.asked % 2))
             case b"L":
-                actions = keeper.bus_loss(3, "A", stamp)
+                builder.bus_loss(3, "A", stamp)
             case b"Q":
-                actions = keeper.audit(stamp)
+                builder.audit(stamp)
             case b"O":
-                actions = keeper.open(stamp)
+                for link in "AB":
+                    builder.on_link(LinkEvent(LinkEventKind.OPENED, link), stamp)
             case _:
-                actions = []
-        self._check(native, actions)
+                pass
+        self._check(native)
 
-    def _check(self, native: str, actions: list[Action]) -> None:
-        keeper = self.shelf.keepers[native]
-        promises.actions(actions, keeper, self.exchange.code, native)
-        promises.keeper(keeper)
+    def _check(self, native: str) -> None:
+        builder = self.shelf.builders[native]
+        actions = builder.drain()
+        promises.actions(actions, builder, self.exchange.code, native)
+        promises.builder(builder)
         self.met |= {action.kind.name if isinstance(action, Note) else type(action).__name__ for action in actions}
 
 

@@ -56,9 +56,9 @@ async def _run(data: bytes) -> Hashable:
     await turns()
     for code, desk in validator.desks.items():
         desk.state_counts()
-        for symbol, keeper in desk.shelf.keepers.items():
+        for symbol, builder in desk.shelf.builders.items():
             promise(symbol in desk.entries, f"{code}: a book that nobody publishes")
-            promises.keeper(keeper)
+            promises.builder(builder)
     return _check_published(bus)
 
 
