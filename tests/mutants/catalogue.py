@@ -6,7 +6,8 @@ fails: the fewer, and the quick ones first, the faster the answer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from tests.mutants.core import CORE
+from tests.mutants.mutant import Mutant
 
 KEEPERS = (
     "tests/unit/test_keepers.py",
@@ -34,17 +35,6 @@ PHASES_TESTS = ("tests/unit/test_phases.py", "tests/unit/test_validator_desk_ins
 LANES = ("tests/unit/test_ingest_lane.py",)
 LINK_EVENTS = ("tests/unit/test_ingest_link_events.py", "tests/integration/test_ingest_link_events.py")
 
-
-@dataclass(frozen=True)
-class Mutant:
-    name: str
-    what: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
-
 BOOK = "hoga/domain/book.py"
 STREAM = "hoga/domain/stream.py"
 CHAIN = "hoga/domain/chain.py"
@@ -59,6 +49,7 @@ WHOLE = "hoga/domain/whole_builder.py"
 PHASES = "hoga/domain/phases.py"
 
 MUTANTS = (
+    *CORE,
     Mutant(
         "skip-gap-check",
         "a delta that does not build on the book is applied as if it did",

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant
 from tests.support import tapes
 
 ROOT = Path(__file__).resolve().parents[2]

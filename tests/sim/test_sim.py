@@ -10,8 +10,6 @@ import pytest
 from tests.sim.bias import WORLDS
 
 SEEDS = 500
-KNOWN = {"185": "G: what a snapshot that was too old leaves out is called a gap"}
-"""Faults that are known and not mended yet."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,9 +21,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_no_world_shows_a_wrong_or_stale_book_and_every_world_recovers(tmp_path):
     figures = tmp_path / "figures.json"
     done = run("--seeds", str(SEEDS), "--jobs", str(min(2, os.cpu_count() or 1)), "--quiet", "--json", str(figures))
-    assert done.returncode in (0, 1), done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(figures.read_text())
-    assert not found["failed"].keys() - KNOWN, done.stdout
     assert found["worlds"].keys() == WORLDS.keys()
     assert found["seeds"] == SEEDS
     assert sum(found["injected"].values()) > 30 * SEEDS
