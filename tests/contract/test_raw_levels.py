@@ -10,7 +10,7 @@ import pytest
 from hoga.domain.book import PythonBook
 from hoga.domain.books import RawBook, Status, raw_shape
 from hoga.domain.level_shape import LevelShape
-from hoga.exchanges import registry, units
+from hoga.exchanges import gate, korbit, registry, units
 from hoga.exchanges.base import RouteKind
 from hoga.exchanges.binance import common as binance
 from hoga.exchanges.bybit import handler as bybit
@@ -38,6 +38,8 @@ WHERE = {
     "coinbase": (coinbase.LEVELS, ("events", 0, "updates"), ("none",)),
     "kraken": (kraken.LEVELS, ("data", 0, "bids"), ("data", 0, "asks")),
     "upbit": UNITS,
+    "gate_spot": (gate.LEVELS, ("result", "b"), ("result", "a")),
+    "korbit": (korbit.LEVELS, ("data", "bids"), ("data", "asks")),
 }
 """Exchange -> shape, and where the two lists stand in a frame."""
 

@@ -37,6 +37,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
@@ -141,6 +142,7 @@ class RestFailure(msgspec.Struct, gc=False):
     message: str = ""
 
 
+LEVELS = level_shape.rows()
 _frame = msgspec.json.Decoder(Frame[Level])
 _wide_frame = msgspec.json.Decoder(Frame[Row])
 _control = msgspec.json.Decoder(Control)

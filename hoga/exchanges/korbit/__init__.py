@@ -28,6 +28,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.numbers import is_zero
 from hoga.domain.phases import Phase, phase_of
@@ -121,6 +122,7 @@ class Failure(msgspec.Struct, gc=False):
     error: Reason
 
 
+LEVELS = level_shape.objects("price", "qty")
 _frame = msgspec.json.Decoder(Frame)
 _control = msgspec.json.Decoder(Control)
 _book = msgspec.json.Decoder(RestBook)

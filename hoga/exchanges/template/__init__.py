@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hoga.domain import level_shape
 from hoga.domain.phases import Phase, phase_of
 from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
 from hoga.exchanges.base import (
@@ -96,6 +97,7 @@ class Failure(msgspec.Struct, gc=False):
     error: str
 
 
+LEVELS = level_shape.rows()
 _book = msgspec.json.Decoder(Book[Level])
 _wide_book = msgspec.json.Decoder(Book[Row])
 _control = msgspec.json.Decoder(Control)
