@@ -339,6 +339,3 @@ def refuse(ask: bool, index: int, price: str, size: str) -> NoReturn:
     except FrameError as error:
         raise FrameError(error.reason, f"{'ask' if ask else 'bid'} {index}: {error}") from None
     raise FrameError("number", f"{'ask' if ask else 'bid'} {index} is not taken: ({price[:48]!r}, {size[:48]!r})")
-
-
-Book = PythonBook  # for those who do not take theirs from `hoga.domain.books` yet

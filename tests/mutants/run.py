@@ -161,7 +161,8 @@ def _pytest(copy: Path, tests: list[str]) -> Outcome:
 def _environment(copy: Path) -> dict[str, str]:
     recorded = tapes.folder()
     named = {"HOGA_TAPES": str(recorded.resolve())} if recorded else {}
-    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", **named}
+    # The Python book, for it is the one that mutants break.
+    return {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "HOGA_BOOK": "python", **named}
 
 
 if __name__ == "__main__":

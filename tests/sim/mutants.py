@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from hoga.domain.actions import FactKind, Note
 from hoga.domain.arbiter import Arbiter
-from hoga.domain.book import PythonBook as Book
+from hoga.domain.books import Book, new_book
 from hoga.domain.builder import BookBuilder
 from hoga.domain.chain import Chain, Fit
 from hoga.domain.ledger import Ledger
@@ -32,7 +32,8 @@ from services.validator.coverage import Coverage
 from services.validator.publisher import Publisher
 from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
 
-_take, _apply, _want, _on_link = Stream.take, Book.apply, Subscriptions.want, BookBuilder.on_link
+BookInUse: Any = type(new_book())
+_take, _apply, _want, _on_link = Stream.take, BookInUse.apply, Subscriptions.want, BookBuilder.on_link
 _announce = Publisher.announce
 
 
@@ -114,9 +115,9 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(Chain, "fit", lambda *_args, **_kwargs: Fit.FITS),
         Bias(("drop", "latency", "reset", "kill_ingest", "spoil_rest"), BY_REST),
     ),
-    "deletes_are_forgotten": Mutant(lambda: patch.object(Book, "apply", _forget_deletes), Bias(FRAMES, NOT_WHOLE)),
-    "sides_are_swapped": Mutant(lambda: patch.object(Book, "apply", _swap_sides), Bias(FRAMES, NOT_WHOLE)),
-    "crossed_books_pass": Mutant(lambda: patch.object(Book, "crossed", False), Bias(("cross", "drop"))),
+    "deletes_are_forgotten": Mutant(lambda: patch.object(BookInUse, "apply", _forget_deletes), Bias(FRAMES, NOT_WHOLE)),
+    "sides_are_swapped": Mutant(lambda: patch.object(BookInUse, "apply", _swap_sides), Bias(FRAMES, NOT_WHOLE)),
+    "crossed_books_pass": Mutant(lambda: patch.object(BookInUse, "crossed", False), Bias(("cross", "drop"))),
     "a_dead_link_is_ignored": Mutant(
         lambda: patch.object(BookBuilder, "on_link", _never_closed),
         Bias(("unreachable", "refuse_connects", "kill_ingest", "freeze_ingest", "kill_bus"), lines=("one",)),
