@@ -278,7 +278,7 @@ class StreamBuilder(BookBuilder):
         changed = False
         if front is not None:
             self._judge(front, stream, took)
-            whole = self.recovery.wanting and self.state is State.LIVE and front.open and front.sound
+            whole = self.recovery.wanting and front.open and not front.stuck_ns and self._as_sent(front)
             if whole and self.recovery.needless(front, stamp):
                 words = f"the stream goes on at {front.last}"
                 self.out.note(FactKind.RESYNC_FINISHED, words, found=front.last)
@@ -286,6 +286,13 @@ class StreamBuilder(BookBuilder):
             self._recentre(front, stamp)
         self.recovery.hurry(stamp)  # only now: what came may have made it needless
         self._finish(changed=changed)
+
+    def _as_sent(self, front: Stream) -> bool:
+        """Whether nothing is wrong with the published book: it is LIVE, or would be if orders matched."""
+        ledger = self.ledger
+        if ledger.matching or ledger.status.uncovered or ledger.status.doubt:
+            return ledger.state is State.LIVE
+        return front.grade is State.LIVE or front.crossed_as_sent
 
     def _settle(self, stamp: Stamp, stream: Stream | None, took: Took | None) -> None:
         arbiter, before = self.ledger.arbiter, self.ledger.arbiter.front

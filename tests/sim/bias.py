@@ -68,7 +68,7 @@ WORLDS = {
     "replace": Bias(("reconnect", "shutdown", "latency", "burst", "quiet", "reset"), lines=("one", *TWO)),
     "links": Bias(LINK_FAULTS, BY_IDS, TWO),
 }
-AUCTIONS = False
+AUCTIONS = True
 """Whether auctions are drawn. Their books are crossed and right: what keeps books has to know that first."""
 PHASE_FAULTS = ("phase", "maintain", *(("auction",) if AUCTIONS else ()))
 PHASES_IN_ALL = False
