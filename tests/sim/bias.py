@@ -68,9 +68,7 @@ WORLDS = {
     "replace": Bias(("reconnect", "shutdown", "latency", "burst", "quiet", "reset"), lines=("one", *TWO)),
     "links": Bias(LINK_FAULTS, BY_IDS, TWO),
 }
-AUCTIONS = True
-"""Whether auctions are drawn. Their books are crossed and right: what keeps books has to know that first."""
-PHASE_FAULTS = ("phase", "maintain", *(("auction",) if AUCTIONS else ()))
+PHASE_FAULTS = ("phase", "maintain", "auction")
 PHASES_IN_ALL = False
 """Whether mixed worlds draw phases, too; what was said of their seeds before is void then."""
 EVERY_WORLD = WORLDS | {

@@ -30,7 +30,6 @@ GATES = (403, 418, 429, 451)
 OWN_IDS = (Continuity.LINKED_IDS, Continuity.CONSECUTIVE_IDS)
 CONFUSED_S = 2.0
 """For so long after a clock was set back a frame may be taken for a late one, where it has nothing but its time."""
-_PHASES = ("phase", "auction", "maintain")
 INJECTED = ("{}", "[]", "null", "\x00", '{"e":"depthUpdate"}', '{"type":"orderbook"}', "{" * 9, '{"id":1}')
 COMMON_MANGLERS = tuple(kind for kind in MANGLERS if kind not in ("huge", "deep"))
 
@@ -50,7 +49,7 @@ class Faults:
     @property
     def usual(self) -> list[str]:
         """What a world without a bias draws from."""
-        return [name for name in self.all if name not in _PHASES or (PHASES_IN_ALL and name in PHASE_FAULTS)]
+        return [name for name in self.all if PHASES_IN_ALL or name not in PHASE_FAULTS]
 
     def strike(self, name: str) -> str:
         """Does it; what was done, for the trace."""
