@@ -30,6 +30,7 @@ class Path:
         self.asking: set[str] = set()
         self.messages: dict[str, bytes] = {}
         """The newest of each book."""
+        self._writers: dict[str, books.BookWriter] = {}
         self._route = exchange.strategy.route
 
     def frame(self, data: bytes, stamp: Stamp) -> None:
@@ -41,8 +42,7 @@ class Path:
         for native in route.symbols:
             if native not in self.shelf.builders:
                 self.shelf.builder(native).on_link(LinkEvent(LinkEventKind.OPENED, LINK), stamp)
-            self.shelf.frame(native, native, data, LINK, stamp)
-            changed = False
+            changed = self.shelf.frame(native, native, data, LINK, stamp)
             for action in self.shelf.builders[native].drain():
                 if isinstance(action, Publish):
                     changed = True
@@ -73,15 +73,16 @@ class Path:
         return len(self.shelf.builders)
 
     def _message(self, native: str) -> bytes:
-        traits = self.exchange.traits
-        message = pb.OrderBook(
-            exchange=self.exchange.code,
-            symbol=native,
-            native_symbol=native,
-            verified=traits.verified,
-            epoch=1,
-            proven_levels=traits.proven_levels,
-        )
-        books.fill_book(message, self.shelf.builders[native], DEPTH)
-        message.revision = message.publish_time_ns = 1
-        return message.SerializeToString()
+        writer = self._writers.get(native)
+        if writer is None:
+            traits = self.exchange.traits
+            identity = pb.OrderBook(
+                exchange=self.exchange.code,
+                symbol=native,
+                native_symbol=native,
+                verified=traits.verified,
+                epoch=1,
+                proven_levels=traits.proven_levels,
+            )
+            writer = self._writers[native] = books.BookWriter(identity)
+        return writer.payload(self.shelf.builders[native], 1, 1, DEPTH)

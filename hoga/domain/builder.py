@@ -8,6 +8,7 @@ event. The state that is published is a function of facts (`status`). Nothing is
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from enum import Enum
 
 from hoga.domain.actions import PUBLISH, Action, FactKind
 from hoga.domain.audit import AGREED, Audit, Outcome
@@ -18,10 +19,20 @@ from hoga.domain.ledger import Ledger
 from hoga.domain.links import LinkEvent, LinkEventKind
 from hoga.domain.rules import BookRules, Counters, Kind
 from hoga.domain.stream import Stream
-from hoga.domain.types import Stamp, State, Update
+from hoga.domain.types import RawDelta, Stamp, State, Update
 
 MAX_STREAMS = 8
 BACK = "the link is back; nothing has arrived for this symbol yet"
+
+
+class Step(Enum):
+    """What became of a delta on the short way."""
+
+    REFUSED = 0
+    """Nothing: it has to be read and received."""
+    DONE = 1
+    LOOK = 2
+    """It was taken; it has to be read, for something follows from it."""
 
 
 class BookBuilder(ABC):
@@ -32,6 +43,12 @@ class BookBuilder(ABC):
         """What is published."""
         self.exchange_time_ns = 0
         self.receive_wall_ns = 0
+        self.shape: object | None = None
+        """How raw levels look to the class of book in use (`raw_shape`); None where it reads none."""
+        self.steady: Stream | None = None
+        """The one stream of a book for which the usual delta is all that is due: it may take the short way (`step`)."""
+        self.version = 0
+        """Changes with everything that is said of the book but its levels, ids and times."""
         self._announced: State | None = None
         self._numbers: dict[str, int] = {}
         """Link -> the number of its newest frame of this symbol."""
@@ -233,6 +250,19 @@ class BookBuilder(ABC):
             self._announced = state
             self.out.append(PUBLISH)
         self.ledger.anew = False
+        self.version += 1
+        self.steady = self._steadied()
+
+    def _steadied(self) -> Stream | None:
+        """The stream that may take the short way."""
+        return None
+
+    def step(self, delta: RawDelta, link: str, stamp: Stamp) -> Step:
+        """The short way of a book, where `steady` says that there is one: the next delta, and nothing else due."""
+        return Step.REFUSED
+
+    def look(self, update: Update, stamp: Stamp) -> None:  # noqa: B027  only where there is a short way
+        """The delta that `step` took last, read, where more than usual follows from it."""
 
     def _tick_audit(self, stamp: Stamp) -> str:
         """Why the audited book is wrong, where that was found."""

@@ -44,6 +44,17 @@ class EventTimes:
             self._troubles.clear()
         return None
 
+    def usual(self, exchange_time_ns: int, wall_ns: int) -> bool:
+        """Whether nothing is wrong with a time, nor was with the one before: then it is the newest."""
+        age_ns = wall_ns - exchange_time_ns
+        budget = self._budget
+        if exchange_time_ns < self.last_ns or self._troubles:
+            return False
+        if not -budget.future_after_ns <= age_ns <= budget.late_after_ns:
+            return False
+        self.last_ns = exchange_time_ns
+        return True
+
     def _begin(self, kind: FactKind, count_ns: int) -> Note | None:
         if kind in self._troubles:
             return None

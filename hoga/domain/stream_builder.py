@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from hoga.domain.actions import FactKind
 from hoga.domain.audit import differences
-from hoga.domain.builder import BookBuilder
+from hoga.domain.books import Status
+from hoga.domain.builder import BookBuilder, Step
 from hoga.domain.doubts import Doubts
 from hoga.domain.episode import BACKGROUND, URGENT
 from hoga.domain.errors import FrameError
@@ -20,7 +21,7 @@ from hoga.domain.rules import SECOND_NS, BookRules, Kind
 from hoga.domain.siblings import Siblings
 from hoga.domain.stream import Stream, Took
 from hoga.domain.troubles import Troubles
-from hoga.domain.types import NO_SEQ, Stamp, State, Update
+from hoga.domain.types import NO_SEQ, RawDelta, Stamp, State, Update
 
 RESUMED_NS = 3 * SECOND_NS
 """How long after trading went on a book may still be crossed."""
@@ -35,6 +36,8 @@ class StreamBuilder(BookBuilder):
         self._siblings = Siblings(self.ledger, self.recovery, self._troubles)
         self._doubts = Doubts(self.ledger, self.recovery)
         self._recentre_after_ns = 0
+        self._need = 0
+        """Levels a side below which the short way ends."""
         self._unmatched_ns = 0
         """When orders were last known not to match; 0: never."""
         self._told_as_sent = False
@@ -66,6 +69,49 @@ class StreamBuilder(BookBuilder):
             self._troubles.spoil(stream, error, stamp)
             took = None
         self._follow(stamp, stream, took)
+
+    def step(self, delta: RawDelta, link: str, stamp: Stamp) -> Step:
+        """The short way of a LIVE book with one stream: the next delta, and nothing else due. What it leaves undone is
+        what does not change then."""
+        stream = self.steady
+        if stream is None or stream.link != link or delta.prev_seq != stream.last or delta.seq <= delta.prev_seq:
+            return Step.REFUSED
+        if not stream.times.usual(delta.exchange_time_ns, stamp.wall_ns):
+            return Step.REFUSED
+        status = stream.book.apply_raw(self.shape, delta.bids, delta.asks, self._need)  # type: ignore[attr-defined]
+        if status > Status.THIN:
+            return Step.REFUSED
+        stream.heard = stream.last = self.ledger.arbiter.sequence = delta.seq
+        stream.heard_ns = stream.moved_ns = stamp.mono_ns
+        stream.wall_ns = self.receive_wall_ns = stamp.wall_ns
+        stream.newest = None
+        self.exchange_time_ns = delta.exchange_time_ns
+        counters = self.ledger.counters
+        counters.updates += 1
+        if status == Status.TAKEN:
+            counters.applied += 1
+            return Step.DONE
+        return Step.LOOK
+
+    def look(self, update: Update, stamp: Stamp) -> None:
+        """The delta that `step` took last, read, where more than usual follows from it."""
+        stream = self.steady
+        if stream is not None:
+            took = Took.CROSSED if stream.book.crossed else Took.APPLIED
+            self._applied(stream, update, took, update.prev_seq, stamp)
+            self._follow(stamp, stream, took)
+
+    def _steadied(self) -> Stream | None:
+        front, kind = self.ledger.arbiter.front, self.ledger.kind
+        if self.shape is None or front is None or not kind.ordered or kind.truncates or front.texts is not None:
+            return None
+        if len(self.ledger.arbiter.streams) != 1 or self.state is not State.LIVE or not front.open or front.doubted:
+            return None
+        if front.stuck_ns or self.recovery.wanting or self._audit.running or self.ledger.prove_by_ns:
+            return None
+        bounded = not kind.kept and not kind.in_band
+        self._need = self._least(front) if bounded else 0
+        return front
 
     def _take(self, stream: Stream, update: Update, stamp: Stamp) -> Took | None:
         """What became of an update; None where its levels are not to be relied on."""
@@ -329,12 +375,16 @@ class StreamBuilder(BookBuilder):
             self._show(front)
         return changed
 
+    def _least(self, front: Stream) -> int:
+        """Levels a side that have to be proven."""
+        return min(2 * self.rules.depth, max(front.limit * 4 // 5, 1))
+
     def _recentre(self, front: Stream, stamp: Stamp) -> None:
         """A background snapshot where the proven range no longer covers what is published, with margin."""
         book, kind = front.book, self.ledger.kind
         if kind.kept or kind.in_band or front.grade is not State.LIVE or (book.low is None and book.high is None):
             return
-        need = min(2 * self.rules.depth, max(front.limit * 4 // 5, 1))
+        need = self._least(front)
         if (book.low is None or book.bids_known >= need) and (book.high is None or book.asks_known >= need):
             return
         if self.wanting or stamp.mono_ns < self._recentre_after_ns:

@@ -77,6 +77,17 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """The channel of the exchange that it came in, where the frame tells it; empty where it does not."""
 
 
+class RawDelta(msgspec.Struct, frozen=True, gc=False):
+    """A delta with ids whose levels are still the bytes of its frame; as `Update`, of the live channel."""
+
+    native_symbol: str
+    prev_seq: int
+    seq: int
+    exchange_time_ns: int
+    bids: msgspec.Raw
+    asks: msgspec.Raw
+
+
 class Instrument(msgspec.Struct, frozen=True):
     """One listed market. Canonical symbols and native ids are a bijection within an exchange."""
 

@@ -14,8 +14,9 @@ from enum import Enum
 
 from hoga.domain.checksum import Checksum as Checksum
 from hoga.domain.errors import FrameError, snippet
+from hoga.domain.level_shape import LevelShape
 from hoga.domain.phases import Told
-from hoga.domain.types import Instrument, Turnover, Update
+from hoga.domain.types import Instrument, RawDelta, Turnover, Update
 
 
 class Continuity(Enum):
@@ -235,6 +236,14 @@ class ConnectionStrategy(ABC):
 
 class DataHandler(ABC):
     """What the bytes mean. Every method raises FrameError with a reason for anything undocumented."""
+
+    levels: LevelShape | None = None
+    """How the levels of a `glance` look."""
+
+    def glance(self, frame: bytes) -> RawDelta | None:
+        """The usual delta of the live channel, its levels unread; None for anything else, which `parse` judges, and
+        where a module has no such short way. What both read they read alike."""
+        return None
 
     @abstractmethod
     def parse(self, frame: bytes) -> list[Update]:

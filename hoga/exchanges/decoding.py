@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.types import Level
+from hoga.domain.types import Level, RawDelta
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -17,6 +17,21 @@ Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A sequence id."""
 MAX_LEVELS = 100_000
 """Levels a side in one frame; more is absurd (the largest seen is 27 236, Coinbase BTC-USD)."""
+
+
+MAX_GLANCE_BYTES = 1 << 20
+"""A side that is longer is read the ordinary way, which counts its levels."""
+_MILLISECONDS = range(10**11, 10**14)
+
+
+def glanced(
+    native: str, prev_seq: int, seq: int, time_ms: object, bids: msgspec.Raw, asks: msgspec.Raw
+) -> RawDelta | None:
+    """A delta whose levels are still bytes; None where it is not the usual one."""
+    usual = 0 <= prev_seq < seq and isinstance(time_ms, int) and time_ms in _MILLISECONDS
+    if not usual or len(bids) > MAX_GLANCE_BYTES or len(asks) > MAX_GLANCE_BYTES:
+        return None
+    return RawDelta(native, prev_seq, seq, time_ms * 1_000_000, bids, asks)  # type: ignore[operator]
 
 
 class Row(msgspec.Struct, gc=False, array_like=True):

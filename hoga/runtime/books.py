@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from hoga.domain.builder import BookBuilder
+from hoga.domain.books import raw_shape
+from hoga.domain.builder import BookBuilder, Step
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.rules import BookRules, Kind
 from hoga.domain.stream_builder import StreamBuilder
@@ -42,6 +43,8 @@ class BookShelf:
         self.builders: dict[str, BookBuilder] = {}
         self.channels: dict[str, Channel] = {}
         """Of which channel a book is made, where that is not the live one."""
+        self._shape = raw_shape(levels) if (levels := exchange.handler.levels) is not None else None
+        self._glance = exchange.handler.glance
         self._numbered = exchange.traits.continuity is Continuity.CONNECTION_IDS
         self._numbers: dict[str, int] = {}
         """Link -> the connection's number of its newest frame."""
@@ -56,13 +59,29 @@ class BookShelf:
             if channel is not None and channel is not live:
                 self.channels[key] = channel
             builder = self.builders[key] = make_builder(channel or live, self.rules)
+            if key not in self.channels:
+                builder.shape = self._shape
         return builder
 
-    def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> None:
+    def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> bool:
         """One websocket frame that was routed to `native`; what it says of other symbols is left to their frames.
-        Where the exchange numbers its connections the frame goes through `connection` first."""
-        builder = self.builder(key)
-        builder.counters.frames += 1
+        Where the exchange numbers its connections the frame goes through `connection` first. True: the book moved, and
+        nothing else was decided."""
+        builder = self.builders.get(key) or self.builder(key)
+        builder.ledger.counters.frames += 1
+        if builder.steady is not None and self.observe is None:
+            delta = self._glance(frame)
+            if delta is not None and delta.native_symbol == native:
+                step = builder.step(delta, link, stamp)
+                if step is Step.DONE:
+                    return True
+                if step is Step.LOOK:
+                    builder.look(self.exchange.handler.parse(frame)[0], stamp)
+                    return False
+        self._read(builder, key, native, frame, link, stamp)
+        return False
+
+    def _read(self, builder: BookBuilder, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> None:
         try:
             updates = self.exchange.handler.parse(frame)
             mine = [update for update in updates if update.native_symbol == native]

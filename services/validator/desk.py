@@ -144,8 +144,10 @@ class Desk:
             self._carry_out(entry)
         if not readable or (lost < 0 and self.exchange.traits.by_link):
             return  # nothing else tells a delta of the past from a new one
-        self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp)
-        self._carry_out(entry, payload)
+        if self.shelf.frame(frame.symbol, frame.native_symbol, payload, frame.link, stamp):
+            self._publisher.changed(entry)
+        else:
+            self._carry_out(entry, payload)
         if self.coverage.shares_clock(frame.link) and frame.receive_mono_ns > 0:
             behind_ns = stamp.mono_ns - frame.receive_mono_ns
         else:

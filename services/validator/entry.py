@@ -17,6 +17,8 @@ class Entry:
 
     __slots__ = (
         "_events",
+        "_writer",
+        "_written",
         "audited_at_ns",
         "book_subject",
         "builder",
@@ -54,15 +56,32 @@ class Entry:
         """Monotonic; when its last audit began."""
         self.book_subject = subjects.book(exchange.code, symbol)
         self.event_subject = subjects.event(exchange.code, symbol)
+        self._writer = books.BookWriter(self._identity())
+        self._written: tuple[str, Phase, int] | None = None
+        """What the writer's identity was made of."""
         self._events = TokenBucket(EVENT_BURST, EVENT_INTERVAL_NS)
 
     def message(self, depth: int) -> pb.OrderBook:
         """The book as a message, its best `depth` proven levels a side (0: all); revision and publish time are open."""
+        message = self._identity()
+        books.fill_book(message, self.builder, depth)
+        return message
+
+    def payload(self, depth: int, publish_ns: int) -> bytes:
+        """The bytes of the message of the present revision."""
+        if self._written != (self.native, self.told.phase, id(self.instrument)):
+            self._written = self.native, self.told.phase, id(self.instrument)
+            self._writer.identity = self._identity()
+            self._writer.renew()
+        return self._writer.payload(self.builder, self.revision, publish_ns, depth)
+
+    def _identity(self) -> pb.OrderBook:
+        """What does not come from the builder."""
         message = pb.OrderBook(
             exchange=self.exchange.code,
             symbol=self.symbol,
             native_symbol=self.native,
-            verified=self.exchange.traits.verified and self.builder.verified,
+            verified=self.exchange.traits.verified,
             epoch=self.epoch,
             proven_levels=self.exchange.traits.proven_levels,
             phase=int(self.told.phase),  # type: ignore[arg-type]
@@ -70,7 +89,6 @@ class Entry:
         if self.instrument is not None and self.instrument.contract_size:
             message.contract_size = self.instrument.contract_size
             message.contract_currency = self.instrument.contract_currency
-        books.fill_book(message, self.builder, depth)
         return message
 
     def may_announce(self, mono_ns: int) -> bool:

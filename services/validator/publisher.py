@@ -112,11 +112,9 @@ class Publisher:
         entry.revision += 1
         entry.published_at_ns = now_ns
         entry.published_state = entry.builder.state
-        message = entry.message(self._depth)
-        message.revision = entry.revision
-        message.publish_time_ns = time.time_ns()
-        payload = message.SerializeToString()
+        publish_ns = time.time_ns()
+        payload = entry.payload(self._depth, publish_ns)
         self._bus.publish(entry.book_subject, payload)
-        self._meters.of(entry.exchange.code).published(message.publish_time_ns - message.receive_time_ns)
+        self._meters.of(entry.exchange.code).published(publish_ns - entry.builder.receive_wall_ns)
         if self.tap is not None:
             self.tap(entry.exchange.code, entry.symbol, payload)

@@ -9,9 +9,9 @@ from hoga.runtime.books import BookShelf
 
 
 class OpenShelf(BookShelf):
-    def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> None:
+    def frame(self, key: str, native: str, frame: bytes, link: str, stamp: Stamp) -> bool:
         open_link(self.builder(key), link, stamp)
-        super().frame(key, native, frame, link, stamp)
+        return super().frame(key, native, frame, link, stamp)
 
 
 def open_link(builder: BookBuilder, link: str, stamp: Stamp) -> None:

@@ -13,14 +13,14 @@ Sources: binance-spot-api-docs, derivatives documentation.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, TypeVar
 
 import msgspec
 
 from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import Instrument, Level, Turnover, Update
+from hoga.domain.types import Instrument, Level, RawDelta, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     OTHER,
@@ -78,6 +78,26 @@ class Depth(msgspec.Struct, Generic[L], gc=False):
     pu: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)] | None = None
     """-1 where nothing came before it."""
     e: str = "depthUpdate"
+
+
+MAX_ROUTES = 10_000
+
+
+class RawDepth(msgspec.Struct, gc=False):
+    e: str
+    s: str
+    U: Seq
+    u: Seq
+    b: msgspec.Raw
+    a: msgspec.Raw
+    E: int = 0
+    T: int = 0
+    pu: int = -1
+
+
+class RawCombined(msgspec.Struct, gc=False):
+    data: RawDepth
+    stream: str
 
 
 AnyDepth = Depth[Level] | Depth[Row]
@@ -150,6 +170,7 @@ class EventHeader(msgspec.Struct, gc=False):
 LEVELS = level_shape.rows()
 """How the levels of a frame look."""
 _combined = msgspec.json.Decoder(CombinedDepth[Level])
+_raw_combined = msgspec.json.Decoder(RawCombined)
 _wide_combined = msgspec.json.Decoder(CombinedDepth[Row])
 _plain = msgspec.json.Decoder(Depth[Level])
 _wide_plain = msgspec.json.Decoder(Depth[Row])
@@ -167,6 +188,8 @@ class BinanceStrategy(ConnectionStrategy):
     stream_suffix = "@depth@100ms"
     heartbeat_s = 5.0
     used_weight_header = "X-MBX-USED-WEIGHT-1M"
+    _routes: ClassVar[dict[bytes, Route]] = {}
+    """Symbol as it is written -> its route: values that are made once."""
     api = "/api/v3"
     default_depth = 100
     """Levels a side of a snapshot that was asked for without a limit."""
@@ -182,12 +205,18 @@ class BinanceStrategy(ConnectionStrategy):
 
     def route(self, frame: bytes) -> Route:
         # The usual frame needs no parse: the event type and the symbol stand near its start.
-        head = frame[:192]
-        if b'"e":"depthUpdate"' in head:
-            position = head.find(b'"s":"')
-            native = json_string(frame, position + 5) if position > 0 else None
+        start = frame.find(b'"s":"', 0, 192) + 5
+        if start > 4 and frame.find(b'"e":"depthUpdate"', 0, 192) >= 0:
+            end = frame.find(b'"', start, start + 128)
+            route = self._routes.get(frame[start:end])
+            if route is not None:
+                return route
+            native = json_string(frame, start)
             if native:
-                return Route(RouteKind.BOOK, (native,))
+                route = Route(RouteKind.BOOK, (native,))
+                if len(self._routes) < MAX_ROUTES:
+                    self._routes[frame[start:end]] = route
+                return route
         return self._route_slowly(frame)
 
     def instruments_requests(self) -> list[RestRequest]:
@@ -259,6 +288,18 @@ def _route_answer(control: Control) -> Route:
 
 class BinanceHandler(DataHandler):
     """Parsing; the two markets differ only in the id that a delta builds on."""
+
+    levels = LEVELS
+
+    def glance(self, frame: bytes) -> RawDelta | None:
+        try:
+            depth = _raw_combined.decode(frame).data
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        return self._glanced(depth) if depth.e == "depthUpdate" and depth.u >= depth.U else None
+
+    def _glanced(self, depth: RawDepth) -> RawDelta | None:
+        return None
 
     def parse(self, frame: bytes) -> list[Update]:
         combined = frame.startswith(b'{"stream"')

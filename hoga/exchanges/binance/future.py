@@ -18,10 +18,10 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from hoga.domain.errors import FrameError, snippet
-from hoga.domain.types import Update
+from hoga.domain.types import RawDelta, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
-from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy
-from hoga.exchanges.decoding import rows
+from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy, RawDepth
+from hoga.exchanges.decoding import glanced, rows
 from hoga.exchanges.times import epoch_time_ns, moment
 
 
@@ -51,6 +51,9 @@ class BinanceFutureStrategy(BinanceStrategy):
 
 
 class BinanceFutureHandler(BinanceHandler):
+    def _glanced(self, depth: RawDepth) -> RawDelta | None:
+        return glanced(depth.s, depth.pu, depth.u, depth.T, depth.b, depth.a)
+
     def _update(self, depth: AnyDepth) -> Update:
         if depth.pu is None:
             raise FrameError("shape", f"futures update of {snippet(depth.s)!r} without pu (u={depth.u})")

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from hoga.domain.types import Update
+from hoga.domain.types import RawDelta, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, Endpoints, Exchange, Limits, RestRequest
-from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy
-from hoga.exchanges.decoding import rows
+from hoga.exchanges.binance.common import AnyDepth, BinanceHandler, BinanceStrategy, RawDepth
+from hoga.exchanges.decoding import glanced, rows
 from hoga.exchanges.times import epoch_time_ns, moment
 
 
@@ -45,6 +45,9 @@ class BinanceSpotStrategy(BinanceStrategy):
 
 
 class BinanceSpotHandler(BinanceHandler):
+    def _glanced(self, depth: RawDepth) -> RawDelta | None:
+        return glanced(depth.s, depth.U - 1, depth.u, depth.E, depth.b, depth.a)
+
     def _update(self, depth: AnyDepth) -> Update:
         time = moment(epoch_time_ns, depth.E)
         return Update(

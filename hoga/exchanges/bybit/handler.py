@@ -28,10 +28,10 @@ import msgspec
 from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Phase, phase_of
-from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
+from hoga.domain.types import NO_SEQ, Instrument, Level, RawDelta, Turnover, Update
 from hoga.exchanges.base import BookStart, Channel, Continuity, DataHandler
 from hoga.exchanges.bybit.common import DEPTH, book_topic
-from hoga.exchanges.decoding import Row, Seq, decode, rows
+from hoga.exchanges.decoding import Row, Seq, decode, glanced, rows
 from hoga.exchanges.times import Time, epoch_time_ns, moment
 
 PHASES = {
@@ -69,6 +69,20 @@ class BookFrame(msgspec.Struct, Generic[T], gc=False):
     data: Book[T]
     ts: Time = msgspec.UNSET
     cts: Time = msgspec.UNSET
+
+
+class RawBook(msgspec.Struct, gc=False):
+    s: str
+    b: msgspec.Raw
+    a: msgspec.Raw
+    u: Seq
+
+
+class RawFrame(msgspec.Struct, gc=False):
+    topic: str
+    type: str
+    data: RawBook
+    cts: int = 0
 
 
 class PriceFilter(msgspec.Struct, frozen=True, gc=False):
@@ -122,6 +136,7 @@ class Answer(msgspec.Struct, Generic[T], gc=False):
 LEVELS = level_shape.rows()
 """How the levels of a frame look."""
 _frame = msgspec.json.Decoder(BookFrame[Level])
+_raw_frame = msgspec.json.Decoder(RawFrame)
 _wide_frame = msgspec.json.Decoder(BookFrame[Row])
 _book = msgspec.json.Decoder(Answer[Book[Level]])
 _wide_book = msgspec.json.Decoder(Answer[Book[Row]])
@@ -149,6 +164,18 @@ CHANNELS = tuple(_channel(depth) for depth in (DEPTH, 1, 50, 500, 1000))
 
 class BybitHandler(DataHandler):
     """Parsing; the markets differ in what they do not show and in reading an id without a list."""
+
+    levels = LEVELS
+
+    def glance(self, frame: bytes) -> RawDelta | None:
+        try:
+            found = _raw_frame.decode(frame)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        book = found.data
+        if found.type != "delta" or book.u == 1 or found.topic != f"orderbook.{DEPTH}.{book.s}":
+            return None
+        return glanced(book.s, book.u - 1, book.u, found.cts, book.b, book.a)
 
     def parse(self, frame: bytes) -> list[Update]:
         found = decode(_frame, frame, _wide_frame)

@@ -32,7 +32,7 @@ import msgspec
 from hoga.domain import level_shape
 from hoga.domain.errors import FrameError, snippet
 from hoga.domain.phases import Told
-from hoga.domain.types import NO_SEQ, Instrument, Level, Turnover, Update
+from hoga.domain.types import NO_SEQ, Instrument, Level, RawDelta, Turnover, Update
 from hoga.exchanges.base import (
     ALIVE,
     OTHER,
@@ -51,7 +51,7 @@ from hoga.exchanges.base import (
     Route,
     RouteKind,
 )
-from hoga.exchanges.decoding import Seq, check_levels, decode, json_string, path_and_query
+from hoga.exchanges.decoding import Seq, check_levels, decode, glanced, json_string, path_and_query
 from hoga.exchanges.okx import lists
 from hoga.exchanges.times import Time, epoch_time_ns, moment
 
@@ -94,6 +94,20 @@ class Frame(msgspec.Struct, gc=False):
     data: list[Book]
 
 
+class RawBook(msgspec.Struct, gc=False):
+    asks: msgspec.Raw
+    bids: msgspec.Raw
+    ts: str
+    seqId: Seq
+    prevSeqId: int
+
+
+class RawFrame(msgspec.Struct, gc=False):
+    arg: Arg
+    action: str
+    data: list[RawBook]
+
+
 class Snapshot(msgspec.Struct, gc=False):
     data: list[Book]
 
@@ -111,6 +125,7 @@ class Control(msgspec.Struct, gc=False):
 LEVELS = level_shape.rows(more=True)
 """How the levels of a frame look."""
 _frame = msgspec.json.Decoder(Frame)
+_raw_frame = msgspec.json.Decoder(RawFrame)
 _snapshot = msgspec.json.Decoder(Snapshot)
 _control = msgspec.json.Decoder(Control)
 
@@ -230,6 +245,19 @@ CHANNELS = (
 
 class OkxHandler(DataHandler):
     """Parsing; the codes differ in which kind of instrument has the plain symbol."""
+
+    levels = LEVELS
+
+    def glance(self, frame: bytes) -> RawDelta | None:
+        try:
+            found = _raw_frame.decode(frame)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+        if found.arg.channel != "books" or found.action != "update" or len(found.data) != 1:
+            return None
+        book = found.data[0]
+        time_ms = int(book.ts) if len(book.ts) == 13 and book.ts.isascii() and book.ts.isdigit() else None
+        return glanced(found.arg.instId, book.prevSeqId, book.seqId, time_ms, book.bids, book.asks)
 
     def parse(self, frame: bytes) -> list[Update]:
         found = decode(_frame, frame)
