@@ -12,7 +12,8 @@ import pytest
 
 from hoga.cli.main import main
 from hoga.domain.builder import BookBuilder
-from hoga.domain.types import State
+from hoga.domain.types import Stamp, State
+from hoga.runtime.books import BookShelf
 from hoga.runtime.replay import Replay, replay
 from tests.support import naive, tapes
 
@@ -70,16 +71,25 @@ def test_every_live_book_on_the_way_is_the_naive_book_of_its_id(
     path = tapes.tape(name)
     by_time = name == UPBIT
     ours: dict[BookBuilder, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
-    finish = BookBuilder._finish
+    read, finish = BookShelf.frame, BookBuilder._finish
 
-    def watched(builder: BookBuilder, *, changed: bool = False) -> None:
+    def note(builder: BookBuilder) -> None:
         if builder.state is State.LIVE:
             bids, asks = builder.book.texts(SHOWN)
             at = builder.exchange_time_ns // 1_000_000 if by_time else builder.sequence
             ours[builder][at] = levels(bids), levels(asks)
+
+    def finished(builder: BookBuilder, *, changed: bool = False) -> None:
+        note(builder)
         finish(builder, changed=changed)
 
-    monkeypatch.setattr(BookBuilder, "_finish", watched)
+    def frame(shelf: BookShelf, key: str, native: str, data: bytes, link: str, stamp: Stamp) -> bool:
+        moved = read(shelf, key, native, data, link, stamp)
+        note(shelf.builders[key])
+        return moved
+
+    monkeypatch.setattr(BookBuilder, "_finish", finished)
+    monkeypatch.setattr(BookShelf, "frame", frame)
     run = replay(path)
     truth: dict[str, dict[int, tuple[naive.Levels, naive.Levels]]] = defaultdict(dict)
     follow(path, seen=lambda symbol, book: truth[symbol].update({book.last: book.top(SHOWN)}))
