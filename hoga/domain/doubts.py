@@ -80,7 +80,8 @@ class Doubts:
         if front is None or front.grade is State.SYNCING:
             return
         near = arbiter.ordered and any(
-            one.sound and one.open and one.last < front.last for one in arbiter.streams.values()
+            one.sound and one.open and (one.last < front.last or front.count.follows(one.count))
+            for one in arbiter.streams.values()
         )
         if near:
             self._ledger.prove_within(PATIENCE_NS if planned else BEREFT_NS, stamp.mono_ns)
