@@ -36,6 +36,10 @@ class StreamBuilder(BookBuilder):
         self._siblings = Siblings(self.ledger, self.recovery, self._troubles)
         self._doubts = Doubts(self.ledger, self.recovery)
         self._recentre_after_ns = 0
+        self._calm = False
+        """Nothing is under way that time decides."""
+        self._thin = False
+        """Fewer levels are proven than have to be, and it is too early to ask."""
         self._need = 0
         """Levels a side below which the short way ends."""
         self._unmatched_ns = 0
@@ -103,15 +107,22 @@ class StreamBuilder(BookBuilder):
 
     def _steadied(self) -> Stream | None:
         front, kind = self.ledger.arbiter.front, self.ledger.kind
-        if self.shape is None or front is None or not kind.ordered or kind.truncates or front.texts is not None:
+        self._calm = front is not None and self._is_calm(front)
+        if front is None or not self._calm or self.shape is None:
             return None
-        if len(self.ledger.arbiter.streams) != 1 or self.state is not State.LIVE or not front.open or front.doubted:
-            return None
-        if front.stuck_ns or self.recovery.wanting or self._audit.running or self.ledger.prove_by_ns:
+        if not kind.ordered or kind.truncates or front.texts is not None:
             return None
         bounded = not kind.kept and not kind.in_band
         self._need = self._least(front) if bounded else 0
         return front
+
+    def _is_calm(self, front: Stream) -> bool:
+        """Whether the book is LIVE over one stream, and nothing is under way that time decides."""
+        if len(self.ledger.arbiter.streams) != 1 or self.state is not State.LIVE or not front.open or front.doubted:
+            return False
+        if front.stuck_ns or self.recovery.wanting or self._audit.running or self.ledger.prove_by_ns:
+            return False
+        return front.heard is None or front.heard >= front.last  # else it has to come to where it was joined
 
     def _take(self, stream: Stream, update: Update, stamp: Stamp) -> Took | None:
         """What became of an update; None where its levels are not to be relied on."""
@@ -263,12 +274,15 @@ class StreamBuilder(BookBuilder):
             super().audit(stamp)
         elif self.state is State.LIVE and not self.wanting:
             self.recovery.audit(stamp)
+        self._finish()
 
     @property
     def auditing(self) -> bool:
         return self._audit.running or (isinstance(self.recovery, RestRecovery) and self.recovery.auditing)
 
     def tick(self, stamp: Stamp) -> None:
+        if self._calm and not self._thin:
+            return
         self._audit_follows_front()
         audited = self._audited
         contradiction = self._tick_audit(stamp)
@@ -385,7 +399,10 @@ class StreamBuilder(BookBuilder):
         if kind.kept or kind.in_band or front.grade is not State.LIVE or (book.low is None and book.high is None):
             return
         need = self._least(front)
-        if (book.low is None or book.bids_known >= need) and (book.high is None or book.asks_known >= need):
+        self._thin = (book.low is not None and book.bids_known < need) or (
+            book.high is not None and book.asks_known < need
+        )
+        if not self._thin:
             return
         if self.wanting or stamp.mono_ns < self._recentre_after_ns:
             return

@@ -45,7 +45,7 @@ class BookShelf:
         """Of which channel a book is made, where that is not the live one."""
         self._shape = raw_shape(levels) if (levels := exchange.handler.levels) is not None else None
         self._glance = exchange.handler.glance
-        self._numbered = exchange.traits.continuity is Continuity.CONNECTION_IDS
+        self.numbered = exchange.traits.continuity is Continuity.CONNECTION_IDS
         self._numbers: dict[str, int] = {}
         """Link -> the connection's number of its newest frame."""
         self.observe: Callable[[str, Update], None] | None = None
@@ -106,7 +106,7 @@ class BookShelf:
     def connection(self, frame: bytes, link: str, stamp: Stamp) -> bool:
         """Looks at the connection's own number of a frame of any sort; whether the frame is to be read. A jump concerns
         every book of the link; a number from the past is not read."""
-        number = self.exchange.handler.link_seq(frame) if self._numbered else None
+        number = self.exchange.handler.link_seq(frame) if self.numbered else None
         if number is None:
             return True
         last = self._numbers.pop(link, None)

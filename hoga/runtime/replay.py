@@ -143,32 +143,35 @@ def _play(run: Replay, record: tape.Record) -> None:
     if record.kind == "http" and record.url:
         _play_rest(run, record.url, record.data.encode(), stamp)
     elif record.kind == "recv":
-        frame = record.data.encode()
-        route = run.exchange.strategy.route(frame)
-        link = run.links.link(record.conn, record.ts_ns)
-        if not run.shelf.connection(frame, link, stamp):
-            _trouble(run, f"record {run.records}: a number of the connection from the past")
-        elif route.kind is RouteKind.BOOK:
-            for native in route.symbols:
-                if native not in run.shelf.builders:
-                    _open(run, native, frame)
-                    _take_phase(run, native, stamp)
-                _tell(run, run.links.carries(record.conn, native), stamp)
-                run.shelf.frame(native, native, frame, link, stamp)
-                _decided(run, native, stamp)
-        elif route.kind is RouteKind.PHASE:
-            run.other += 1
-            try:
-                _hear_phases(run, run.exchange.handler.parse_phases(frame), stamp)
-            except FrameError as error:
-                _trouble(run, f"record {run.records}: {error}")
-        elif route.kind is RouteKind.UNKNOWN:
-            run.unknown += 1
-            _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
-        else:
-            run.other += 1
-            if route.kind is RouteKind.OTHER and route.detail:
-                run.left_aside[route.detail] += 1
+        _play_frame(run, record.conn, record.data.encode(), stamp)
+
+
+def _play_frame(run: Replay, conn: str, frame: bytes, stamp: Stamp) -> None:
+    route = run.exchange.strategy.route(frame)
+    link = run.links.link(conn, stamp.mono_ns)
+    if not run.shelf.connection(frame, link, stamp):
+        _trouble(run, f"record {run.records}: a number of the connection from the past")
+    elif route.kind is RouteKind.BOOK:
+        for native in route.symbols:
+            if native not in run.shelf.builders:
+                _open(run, native, frame)
+                _take_phase(run, native, stamp)
+            _tell(run, run.links.carries(conn, native), stamp)
+            run.shelf.frame(native, native, frame, link, stamp)
+            _decided(run, native, stamp)
+    elif route.kind is RouteKind.PHASE:
+        run.other += 1
+        try:
+            _hear_phases(run, run.exchange.handler.parse_phases(frame), stamp)
+        except FrameError as error:
+            _trouble(run, f"record {run.records}: {error}")
+    elif route.kind is RouteKind.UNKNOWN:
+        run.unknown += 1
+        _trouble(run, f"record {run.records}: not understood: {snippet(frame)}")
+    else:
+        run.other += 1
+        if route.kind is RouteKind.OTHER and route.detail:
+            run.left_aside[route.detail] += 1
 
 
 def _hear_phases(run: Replay, every: Iterable[Told], stamp: Stamp) -> None:

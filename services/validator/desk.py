@@ -148,6 +148,10 @@ class Desk:
             self._publisher.changed(entry)
         else:
             self._carry_out(entry, payload)
+        self._look_at_the_clock(entry, frame, stamp, time_ns)
+
+    def _look_at_the_clock(self, entry: Entry, frame: AnyFrame, stamp: Stamp, time_ns: int) -> None:
+        """A frame that waited for too long is no news: its book is not current."""
         if self.coverage.shares_clock(frame.link) and frame.receive_mono_ns > 0:
             behind_ns = stamp.mono_ns - frame.receive_mono_ns
         else:
@@ -204,6 +208,8 @@ class Desk:
 
     def _connection(self, frame: AnyFrame, payload: bytes, stamp: Stamp) -> bool:
         """Whether a frame is to be read, by the number that its connection gave it."""
+        if not self.shelf.numbered:
+            return True
         readable = self.shelf.connection(payload, frame.link, stamp)
         self._carry_out_all()
         return readable
