@@ -199,8 +199,8 @@ class StreamBuilder(BookBuilder):
             self._troubles.bad_sum(stream, update, stamp)
             if stream.grade is State.SYNCING:
                 return None
-        else:
-            self.counters.checksum_ok += stream.texts is not None and update.checksum is not None
+        elif stream.texts is not None and update.checksum is not None:
+            self._troubles.right_sum()
         self.counters.applied += 1
         self.counters.resyncs += 1
         self.recovery.joined(stream, stamp)

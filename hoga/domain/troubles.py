@@ -7,8 +7,8 @@
    what the newer update contradicts. A book that the exchange itself sends crossed, or that crosses while orders do not
    match, is right: it is kept as sent, and nothing is asked for;
 3. different levels of two streams under one step: nobody knows which is right;
-4. a checksum that fails again and again right after fresh snapshots is not believed any more: the book goes on, and is
-   not called verified until the sums come out again.
+4. where the exchange's own snapshots contradict their own checksums, several in a row, the checksum is not believed any
+   more: the book goes on, and is not called verified until the sums come out again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hoga.domain.types import GapPolicy, Stamp, State, Update
 
 BEREFT_NS = 3 * SECOND_NS // 2
 BAD_SUMS = 5
-"""So many checksums in a row that fail though the book is fresh: it is the checksum that is wrong."""
+"""So many snapshots in a row whose own checksum is wrong: nothing can be missing in them, so it is the checksum."""
 GOOD_SUMS = 3
 
 
@@ -97,16 +97,21 @@ class Troubles:
             self._crossed(stream, update, stamp)
         elif took is Took.BAD_SUM:
             self.bad_sum(stream, update, stamp)
+            if stream.grade is not State.SYNCING and stream.book.crossed:
+                self._crossed(stream, update, stamp)
         elif update.checksum is not None and stream.texts is not None and stream.grade is State.LIVE:
-            self._ledger.counters.checksum_ok += 1
-            self._good_sums += 1
-            if self._good_sums >= GOOD_SUMS:
-                self._bad_sums = 0
+            self.right_sum()
+
+    def right_sum(self) -> None:
+        self._ledger.counters.checksum_ok += 1
+        self._good_sums += 1
+        if self.sums_believed or self._good_sums >= GOOD_SUMS:
+            self._bad_sums = 0
 
     def bad_sum(self, stream: Stream, update: Update, stamp: Stamp) -> None:
         ledger, expected = self._ledger, update.checksum or 0
         ledger.counters.checksum_bad += 1
-        self._bad_sums += 1
+        self._bad_sums += update.snapshot
         self._good_sums = 0
         detail = f"the checksum is {expected}, that of the book {stream.found_sum}"
         if self._bad_sums <= BAD_SUMS:
