@@ -87,10 +87,10 @@ def test_books(exchange: Exchange) -> None:
 
     def work(frame: bytes) -> None:
         message = pb.OrderBook()
-        books.fill_book(message, _stand(exchange, native, [*before, ("recv", frame)]).keeper(native), 0)
+        books.fill_book(message, _stand(exchange, native, [*before, ("recv", frame)]).builder(native), 0)
         books.levels(message)
 
-    assert _stand(exchange, native, events).keeper(native).state is State.LIVE, "the frame comes into no book"
+    assert _stand(exchange, native, events).builder(native).state is State.LIVE, "the frame comes into no book"
     grown = growth.families(newest)
     assert not _wrong(work, ((name, family) for name, family in grown if name.startswith("elements")))
 
