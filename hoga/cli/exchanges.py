@@ -71,7 +71,7 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         "snapshot_depth": traits.snapshot_depth,
         "proven_levels": traits.proven_levels,
         "checksum_levels": traits.checksum.levels if traits.checksum else 0,
-        "redundant_lines": "one book for each" if traits.by_link else "merged by id" if traits.verified else "by time",
+        "redundant_lines": "not compared" if traits.by_link else "compared by id" if traits.verified else "by time",
         "blind_spots": list(traits.blind_spots),
         "limits": {
             "symbols_per_link": limits.symbols_per_link,

@@ -1,4 +1,4 @@
-"""The Korean whole-book dialect that Upbit defined and Bithumb follows: every frame is the whole book.
+"""The Korean whole-book format that Upbit defined and Bithumb follows: every frame is the whole book.
 
 A frame (DEFAULT format; recorded, shortened):
 

@@ -1,4 +1,4 @@
-"""Replays a tape through the very path of production: route, parse, sequence, book.
+"""Replays a tape through the very path of production: route, parse, stream, book.
 
 In-process and without a clock: the recorded times are the time. Snapshots come from the tape where they were
 recorded; one that the tape lacks stays wanted, and its book stays what the evidence makes it. The links are those of

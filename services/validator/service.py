@@ -165,7 +165,7 @@ def full_book(entry: Entry, depth: int) -> pb.OrderBook:
 
 
 def book_rules(settings: Settings, code: str) -> BookRules:
-    """The rules of one exchange's keepers from the settings."""
+    """The rules of one exchange's book builders from the settings."""
     validator = settings.validator
     return BookRules(
         depth=validator.depth,

@@ -75,7 +75,7 @@ class Market:
 
 
 class Follower:
-    """A keeper, and the exchange's REST side, which answers after a while."""
+    """A builder, and the exchange's REST side, which answers after a while."""
 
     def __init__(self, market: Market, rules: BookRules) -> None:
         self.market = market

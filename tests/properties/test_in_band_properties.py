@@ -1,7 +1,7 @@
-"""Promises of the sequenced keeper where snapshots come in the stream, over one line and two.
+"""Promises of the builder where snapshots come in the stream, over one line and two.
 
 A world holds what the exchange tells, the slots with what is on its way from them (frames and reports, in order), and
-the keeper. Hypothesis says what happens next; after each step a LIVE book must be the truth at its id.
+the builder. Hypothesis says what happens next; after each step a LIVE book must be the truth at its id.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class World:
             line.queue.append((line.link, self.account.subscription(self.told)))
             self.mute.discard(line.link)
 
-    # --- the keeper
+    # --- the builder
 
     def restart(self) -> None:
         """The validator begins; what is on its way arrives all the same."""
@@ -249,7 +249,7 @@ QUIET_FAULTS = (
     "ignore",
     "restart",
 )
-"""Nothing that a sound keeper could take for a loss."""
+"""Nothing that a sound builder could take for a loss."""
 
 
 def play(world: World, script: list[Step]) -> None:

@@ -1,4 +1,4 @@
-"""Promises of the sequenced keeper, over every history, cut and mishap that hypothesis can think of."""
+"""Promises of the builder with REST snapshots, over every history, cut and mishap that hypothesis can think of."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Promises of the keeper with a book for each link, over one line and two.
+"""Promises of the builder where links cannot be ordered, over one line and two.
 
 A world holds what the exchange tells, the connections with what is on its way over them, what is reported of them, and
-the keeper. What the levels would be that a link truly carried is kept beside each connection, by plain dicts: a LIVE
+the builder. What the levels would be that a link truly carried is kept beside each connection, by plain dicts: a LIVE
 book equals those of its link, down to the last level where the connection numbers its frames, and within the levels of
 the checksum where a frame was lost on the way to us and nothing but a checksum tells.
 """
@@ -116,7 +116,7 @@ class World:
             link.mute = False
             link.queue.append(self.frame(link, self.told, snapshot=True))
 
-    # --- the keeper
+    # --- the builder
 
     def restart(self) -> None:
         checksum, depth = (None, 0) if self.numbered else (RULE, DEPTH)

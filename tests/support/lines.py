@@ -1,4 +1,4 @@
-"""A keeper and the links that carry its symbol, with time in the test's hand; what updates look like in such tests."""
+"""A builder and the links that carry its symbol, with time in the test's hand; what updates look like in such tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def kinds(actions: list[Action]) -> list[FactKind]:
 
 
 class Links:
-    """Everything that the keeper decided, while links bring, come and go."""
+    """Everything that the builder decided, while links bring, come and go."""
 
     def __init__(self, keeper: Driver, *links: str) -> None:
         """`links`: those that are open from the beginning."""

@@ -1,4 +1,4 @@
-"""The keeper for snapshots in the stream: one line, new counts, old checksums."""
+"""The builder where snapshots come in the stream: one line, new counts, old checksums."""
 
 from __future__ import annotations
 

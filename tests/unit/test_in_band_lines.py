@@ -1,4 +1,4 @@
-"""The keeper for snapshots in the stream when two lines bring it."""
+"""The builder where snapshots come in the stream, when two lines bring it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper that joins deltas to REST snapshots, rule by rule."""
+"""The builder that joins deltas to REST snapshots, rule by rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keeper where every frame is the whole book."""
+"""The builder where every frame is the whole book."""
 
 from __future__ import annotations
 
