@@ -71,8 +71,6 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """A time was sent that cannot be read: there is none, which is counted."""
     checksum: int | None = None
     """The exchange's checksum over the book after this update; None where it gives none."""
-    depth: int = 0
-    """Levels a side that the stream keeps, where the frame itself says so; 0 where it does not."""
     channel: str = ""
     """The channel of the exchange that it came in, where the frame tells it; empty where it does not."""
 
