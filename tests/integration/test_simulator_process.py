@@ -97,7 +97,7 @@ async def test_the_actions_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--exchanges", "binance_spot,nope"], "unknown nope; known: binance_future"),
+        (["--exchanges", "binance_spot,nope"], "nope has no emulator and cannot be simulated; known: binance_future"),
         (["--quiet", "3"], "--quiet 3.0: allowed is 0 to 1"),
         (["--scenario", "missing.toml"], "cannot read scenario missing.toml: No such file"),
         (["--proxy-port", "70000"], "--proxy-port 70000: allowed is 0 to 65535"),
