@@ -26,6 +26,9 @@ BY_CHECKSUM = such(lambda one: one.traits.continuity is Continuity.CHECKSUM)
 NOT_WHOLE = such(lambda one: one.traits.verified)
 WHOLE = such(lambda one: not one.traits.verified)
 """Every frame is the whole book, and nothing proves that none is missing."""
+FREE = such(lambda one: not one.strategy.limits.requests_per_hour)
+"""Subscriptions may be taken anew as often as frames are lost. Elsewhere the hour's requests run short, and a book that
+loses frame after frame rightly waits for minutes."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from services.ingest.link import Link
 from services.ingest.subscriptions import Subscriptions
 from services.validator.coverage import Coverage
 from services.validator.publisher import Publisher
-from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, NOT_WHOLE, WHOLE, Bias
+from tests.sim.bias import BY_CHECKSUM, BY_IDS, BY_REST, FREE, NOT_WHOLE, WHOLE, Bias
 
 BookInUse: Any = type(new_book())
 _take, _apply, _want, _on_link = Stream.take, BookInUse.apply, Subscriptions.want, BookBuilder.on_link
@@ -98,11 +98,13 @@ class Mutant(NamedTuple):
     bias: Bias
 
 
+UNLOST = ("duplicate", "delay", "burst")
 FRAMES = ("drop", "duplicate", "swap", "delay", "burst")
+FREE_BY_IDS = tuple(sorted({*BY_IDS} & {*FREE}))
 MUTANTS: dict[str, Mutant] = {
     "no_gap_check": Mutant(
         lambda: patch.object(Stream, "take", _no_gaps),
-        Bias(("drop", "swap"), BY_IDS, ("one",)),
+        Bias(("drop", "swap"), FREE_BY_IDS, ("one",)),
     ),
     "old_deltas_are_applied": Mutant(
         lambda: patch.object(Stream, "take", _old_applies),
@@ -115,9 +117,11 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(Chain, "fit", lambda *_args, **_kwargs: Fit.FITS),
         Bias(("drop", "latency", "reset", "kill_ingest", "spoil_rest"), BY_REST),
     ),
-    "deletes_are_forgotten": Mutant(lambda: patch.object(BookInUse, "apply", _forget_deletes), Bias(FRAMES, NOT_WHOLE)),
-    "sides_are_swapped": Mutant(lambda: patch.object(BookInUse, "apply", _swap_sides), Bias(FRAMES, NOT_WHOLE)),
-    "crossed_books_pass": Mutant(lambda: patch.object(BookInUse, "crossed", False), Bias(("cross", "drop"))),
+    "deletes_are_forgotten": Mutant(lambda: patch.object(BookInUse, "apply", _forget_deletes), Bias(UNLOST, BY_IDS)),
+    "sides_are_swapped": Mutant(lambda: patch.object(BookInUse, "apply", _swap_sides), Bias(UNLOST, BY_IDS)),
+    "crossed_books_pass": Mutant(
+        lambda: patch.object(BookInUse, "crossed", False), Bias(("cross", "burst", "latency"))
+    ),
     "a_dead_link_is_ignored": Mutant(
         lambda: patch.object(BookBuilder, "on_link", _never_closed),
         Bias(("unreachable", "refuse_connects", "kill_ingest", "freeze_ingest", "kill_bus"), lines=("one",)),
@@ -138,7 +142,7 @@ MUTANTS: dict[str, Mutant] = {
         Bias(("cut_bus", "hold_bus", "burst")),
     ),
     "rejected_frames_pass": Mutant(
-        lambda: patch.object(WholeBuilder, "reject", lambda *_args: None),
+        lambda: patch.object(WholeBuilder, "_refuse", lambda *_args: None),
         Bias(("malformed", "halt", "quiet"), WHOLE, ("one",), symbols=(1,)),
     ),
     "checksums_are_not_compared": Mutant(
@@ -160,7 +164,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "epochs_are_times": Mutant(
         lambda: patch("services.validator.service.new_epoch", _wall_epoch),
-        Bias(("wall_clock", "kill_validator", "stop_validator")),
+        Bias(("wall_clock", "kill_validator", "stop_validator"), FREE),
     ),
 }
 
