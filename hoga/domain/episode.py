@@ -6,7 +6,7 @@
 3. a request that brings nothing is repeated, less and less often, up to the limit of the rules; a more urgent wish
    overtakes one that is on its way;
 4. an answer that is no good, and a wound that opens again at once, count as relapses: some are treated at once, then
-   each waits twice as long as the one before, up to an hour; only a book that has held forgets them. One bad symbol
+   the wait doubles with every second one, up to an hour; only a book that has held forgets them. One bad symbol
    must not use up the request budget of all.
 """
 
@@ -121,7 +121,7 @@ class Episode:
 
     @property
     def _spacing_ns(self) -> int:
-        return SPACING.after(self.relapses - AT_ONCE) if self.stubborn else 0
+        return SPACING.after((self.relapses - AT_ONCE + 1) // 2) if self.stubborn else 0
 
     @property
     def _allowed_ns(self) -> int:

@@ -53,9 +53,10 @@ class BookWriter:
                 self._head, self._version = self._write_head(builder), builder.version
             sequence = builder.ledger.arbiter.sequence
             times = builder.exchange_time_ns, builder.receive_wall_ns, publish_ns
-            written: bytes | None = append(self._head, revision, sequence, *times, depth)
-            if written is not None:
-                return written
+            if min(times) >= 0:  # the native book writes no others; a frame on the bus may say anything
+                written: bytes | None = append(self._head, revision, sequence, *times, depth)
+                if written is not None:
+                    return written
         message = pb.OrderBook()
         message.CopyFrom(self.identity)
         fill_book(message, builder, depth)

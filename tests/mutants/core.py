@@ -141,7 +141,7 @@ CORE = (
         "a-bad-symbol-asks-for-ever",
         "a symbol whose snapshots keep failing asks as often as any other",
         EPISODE,
-        "        return SPACING.after(self.relapses - AT_ONCE) if self.stubborn else 0",
+        "        return SPACING.after((self.relapses - AT_ONCE + 1) // 2) if self.stubborn else 0",
         "        return 0",
         OF_EPISODE,
     ),

@@ -188,7 +188,7 @@ class TestRelapses:
         assert max(waits[:AT_ONCE]) < 1.0
         assert 7.0 < waits[AT_ONCE] < 9.0
         late = waits[AT_ONCE:]
-        assert all(first < second or second > 3500.0 for first, second in pairwise(late))
+        assert all(first <= second or second > 3500.0 for first, second in pairwise(late))
         assert max(late) < 3602.0
         assert len(asked) < AT_ONCE + 20
         assert patient.facts == [FactKind.RESYNC_STARTED], "people are told once"
@@ -204,7 +204,7 @@ class TestRelapses:
                 asked.append(now)
                 patient.episode.failed(at(now))
         assert len([now for now in asked if now < 10.0]) == AT_ONCE + 1
-        assert len(asked) < AT_ONCE + 12
+        assert len(asked) < AT_ONCE + 20
 
     def test_one_that_holds_is_none(self) -> None:
         patient = Patient()
@@ -248,4 +248,4 @@ class TestRelapses:
         patient.episode.begin(URGENT, at(600.2))
         patient.episode.hurry(at(600.3))
         assert patient.asked() == []
-        assert 500.0 < patient.times(5000.0, 600.4)[0] - last < 3602.0
+        assert 200.0 < patient.times(5000.0, 600.4)[0] - last < 3602.0

@@ -16,6 +16,7 @@ from hoga.domain.numbers import MAX_DECIMALS, MAX_WHOLE, text_of
 from hoga.runtime.data_export import export_book
 from hoga.runtime.data_lines import book_record
 from hoga.wire import books, columns, pb
+from tests.support.driver import rest
 
 Levels = list[tuple[str, str]]
 INT64_MAX = 2**63 - 1
@@ -122,3 +123,11 @@ def test_a_reader_that_knows_integers_only_finds_columns_of_unequal_length(side:
     assert len(message.bid_price) == len(message.ask_price) == 1
     assert not message.bid_size
     assert not message.ask_size
+
+
+def test_times_below_zero_are_written_as_the_bus_brought_them() -> None:
+    """A frame on the bus may say anything of its times; the book is published all the same."""
+    builder = rest().builder
+    builder.receive_wall_ns = -5
+    payload = books.BookWriter(pb.OrderBook(exchange="x")).payload(builder, 3, 7, 20)
+    assert pb.OrderBook.FromString(payload).receive_time_ns == -5

@@ -107,8 +107,9 @@ class Player:
         except FrameError:
             unread = True
         builder = self.shelf.builders[native]
-        front = builder.ledger.arbiter.front
-        if unread and front is not None and front.link == link:
+        arbiter = builder.ledger.arbiter
+        front = arbiter.front
+        if unread and front is not None and front.link == link and not any(one.sound for one in arbiter.others(front)):
             promise(builder.state is not State.LIVE, "LIVE although its newest frame could not be read")
 
     def _happen(self, native: str, what: bytes) -> None:
