@@ -9,7 +9,7 @@ import pytest
 
 from tests.sim.bias import WORLDS
 
-SEEDS = 500
+SEEDS = 150
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
