@@ -94,6 +94,24 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
         console.print("no order book in this tape", style="yellow")
     for reason, frames in outcome.left_aside.items():
         console.print(f"{frames:,} frames were left aside: {reason}", style="yellow", markup=False)
+    if outcome.shelf.builders:
+        console.print(_summary(outcome))
+    for symbol, builder in outcome.books().items():
+        if builder.reason:
+            console.print(f"{symbol} is {builder.state.name}: {builder.reason}", style="yellow", markup=False)
+    for name, books in Counter(channel.name for channel in outcome.shelf.channels.values()).items():
+        console.print(f"{books:,} books are of the channel {name!r}, which is not the live one", markup=False)
+    if outcome.other or outcome.unknown:
+        console.print(f"[dim]{outcome.other:,} records are no book data, {outcome.unknown:,} were not understood[/]")
+    for trouble in outcome.troubles:
+        console.print(trouble, style="yellow", markup=False)
+    if depth:
+        for symbol, builder in outcome.books().items():
+            console.print(_ladder(symbol, builder, depth))
+
+
+def _summary(outcome: Replay) -> Table:
+    """A line for each book."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("symbol", overflow="fold")
     table.add_column("state", no_wrap=True, min_width=7)
@@ -110,20 +128,7 @@ def show(outcome: Replay, depth: int, console: Console) -> None:
             str(builder.sequence or "–"),
             f"{builder.book.bids_known}×{builder.book.asks_known}",
         )
-    if outcome.shelf.builders:
-        console.print(table)
-    for symbol, builder in outcome.books().items():
-        if builder.reason:
-            console.print(f"{symbol} is {builder.state.name}: {builder.reason}", style="yellow", markup=False)
-    for name, books in Counter(channel.name for channel in outcome.shelf.channels.values()).items():
-        console.print(f"{books:,} books are of the channel {name!r}, which is not the live one", markup=False)
-    if outcome.other or outcome.unknown:
-        console.print(f"[dim]{outcome.other:,} records are no book data, {outcome.unknown:,} were not understood[/]")
-    for trouble in outcome.troubles:
-        console.print(trouble, style="yellow", markup=False)
-    if depth:
-        for symbol, builder in outcome.books().items():
-            console.print(_ladder(symbol, builder, depth))
+    return table
 
 
 def _symbol_json(builder: BookBuilder, depth: int) -> dict[str, Any]:

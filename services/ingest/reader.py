@@ -71,7 +71,7 @@ class Reader:
 
     async def run(self, socket: Socket) -> End:
         receive, route_of = socket.receive, self._shared.exchange.strategy.route
-        lanes, tally, observers, link_lane = self._lanes, self.tally, self._shared.observers, self._link_lane
+        tally, observers, link_lane = self.tally, self._shared.observers, self._link_lane
         numbered = self._shared.exchange.traits.continuity is Continuity.CONNECTION_IDS
         text, binary, book = WSMsgType.TEXT, WSMsgType.BINARY, RouteKind.BOOK
         time_ns, monotonic_ns = time.time_ns, time.monotonic_ns
@@ -93,18 +93,7 @@ class Reader:
             tally.bytes += len(frame)
             try:
                 route = route_of(frame)
-                carried = False
-                if route.kind is book:
-                    for native in route.symbols:
-                        lane = lanes.get(native)
-                        if lane is None:
-                            self._stray(frame)
-                            continue
-                        carried = True
-                        if lane.send(frame, receive_time_ns, now_ns):
-                            tally.published += 1
-                        else:
-                            self._lost(lane.symbol)
+                carried = route.kind is book and self._carry(route, frame, receive_time_ns, now_ns)
                 tells = not carried and (numbered or route.kind is RouteKind.PHASE)
                 if tells and not link_lane.send(frame, receive_time_ns, now_ns):
                     self._lost("")
@@ -118,6 +107,21 @@ class Reader:
             except Exception as error:
                 self._shared.oddities.note("failed", self._name, frame)
                 limited.error("failed", "%s: frame of %d bytes failed: %r", self._name, len(frame), error)
+
+    def _carry(self, route: Route, frame: bytes, receive_time_ns: int, receive_mono_ns: int) -> bool:
+        """Hands a book frame to the lanes of its symbols. Whether one of them is carried here."""
+        carried = False
+        for native in route.symbols:
+            lane = self._lanes.get(native)
+            if lane is None:
+                self._stray(frame)
+                continue
+            carried = True
+            if lane.send(frame, receive_time_ns, receive_mono_ns):
+                self.tally.published += 1
+            else:
+                self._lost(lane.symbol)
+        return carried
 
     def _protocol_frame(self, message: Any) -> End | None:
         """Deals with a ping, a pong or the end, which it returns."""
